@@ -1,0 +1,32 @@
+"""The menu of extension points. `docs/plugins.md` has an example of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from counterfoil.adapters import Adapter
+    from counterfoil.redact import Redactor
+
+__all__ = ["hookspec", "register_adapters", "register_commands", "register_redactors"]
+
+hookspec = pluggy.HookspecMarker("counterfoil")
+
+
+@hookspec
+def register_adapters() -> list[Adapter]:  # type: ignore[empty-body]  # a hook's body is its plugins
+    """Give the adapters of this plugin: a framework's name, the versions supported, install and uninstall."""
+
+
+@hookspec
+def register_redactors() -> list[Redactor]:  # type: ignore[empty-body]  # as above
+    """Give rules or functions that take secrets out before anything touches the disk."""
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to `counterfoil`."""

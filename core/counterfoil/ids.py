@@ -1,0 +1,57 @@
+"""Run and step ids, and the clock that stamps events."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import time
+
+__all__ = ["item_id", "now_ns", "process_uid", "run_id", "step_id"]
+
+# Wall clock once, monotonic after: time never goes back within a process when the host's clock is set.
+_wall = time.time_ns()
+_mono = time.monotonic_ns()
+
+# A step id is a random 64-bit base of this process plus a count: as unlikely to meet another process's
+# as a random one, but ordered, so the store's index grows at its end (half the cost of random keys).
+_base = 0
+_count = itertools.count()
+_random = random.Random()  # noqa: S311  # identity, not secrecy
+
+
+def _reseed() -> None:
+    global _base, _count
+    _random.seed(os.urandom(16))
+    _base = _random.getrandbits(64)
+    _count = itertools.count()
+
+
+_reseed()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reseed)
+
+
+def now_ns() -> int:
+    """Give the time in nanoseconds since the epoch; never earlier than the last answer in this process."""
+    return _wall + time.monotonic_ns() - _mono
+
+
+def run_id() -> str:
+    """Give a new W3C trace id, 32 hex digits: milliseconds first, so that runs sort by age, then random."""
+    return f"{now_ns() // 1_000_000 & 0xFFFFFFFFFFFF:012x}{_random.getrandbits(80):020x}"
+
+
+def step_id() -> str:
+    """Give a new W3C span id, 16 hex digits, never all zero."""
+    return f"{(_base + next(_count)) & 0xFFFFFFFFFFFFFFFF or 1:016x}"
+
+
+def item_id() -> str:
+    """Give a new id for a handoff, a decision or an approval: 16 hex digits."""
+    return step_id()
+
+
+def process_uid() -> str:
+    """Give the id of one recording process (one tape): sorts by time, tells the pid, is never reused."""
+    return f"{time.time_ns():016x}-{os.getpid()}-{os.urandom(3).hex()}"

@@ -1,0 +1,471 @@
+"""Reading a store: drained first where we may write, typed rows, nothing left behind where we may not."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from counterfoil.store import ingest, schema, tapes, views
+from counterfoil.store.errors import StoreError
+from counterfoil.store.records import (
+    Access, Agent, Approval, Cost, Decision, Finding, Handoff, LlmCall, Message, Messages, Node, Process, Quarantined,
+    Run, Score, Step, ToolCall, Trouble, record,
+)  # fmt: skip
+
+__all__ = ["Store", "open", "store_path"]
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+#: How long a reader waits for another drainer, and for prices.
+WAIT_SECONDS: Final = 5.0
+
+_BARE = """(agents = 0 AND root_kind IN
+  ('llm', 'tool', 'retrieval', 'embedding', 'memory', 'guardrail', 'other'))"""
+_ORDER = "ORDER BY started_ns, process_id, process_seq"
+
+_COST_KEYS: Final = {
+    "agent": "s.agent",
+    "model": "coalesce(s.model, s.request_model)",
+    "provider": "s.provider",
+    "framework": "s.framework",
+    "run": "s.run_id",
+    "task": "root.task",
+    "session": "root.session",
+    "day": "strftime('%Y-%m-%d', s.started_ns / 1000000000, 'unixepoch')",
+}
+
+_READS: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+#: Functions of SQLite that reach outside of the database.
+_FORBIDDEN_FUNCTIONS: Final = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"})
+_PRAGMAS: Final = frozenset(
+    {
+        "table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list",
+        "database_list", "compile_options", "function_list", "integrity_check", "quick_check",
+    }
+)  # fmt: skip
+_BARE_PRAGMAS: Final = frozenset({"user_version", "application_id", "page_count", "page_size", "journal_mode", "encoding"})
+
+
+def store_path(path: str | os.PathLike[str] | None = None) -> str:
+    """Give the absolute path of the store: `path`, else `$COUNTERFOIL_DB`, else `counterfoil.db` here."""
+    chosen = os.fspath(path) if path is not None else os.environ.get("COUNTERFOIL_DB") or "counterfoil.db"
+    return os.path.realpath(os.path.expanduser(chosen))
+
+
+def open(path: str | os.PathLike[str] | None = None, *, drain: bool = True) -> Store:  # noqa: A001  # counterfoil.open
+    """Open the store at `path` (default `$COUNTERFOIL_DB`, else `counterfoil.db` here) to read it.
+
+    Drains the tapes first where this user may write and `drain` is true. Raises StoreError with one sentence when
+    there is no store, or it cannot be read.
+    """
+    return Store(store_path(path), drain=drain)
+
+
+class Store:
+    """A store being read. A context manager.
+
+    `undrained_bytes` of tape are not in what is read; `notices` say in sentences what could not be seen.
+    """
+
+    def __init__(self, path: str, *, drain: bool = True) -> None:
+        self.path: Final = path
+        self.notices: list[str] = []
+        self.undrained_bytes = 0
+        self._immutable = False
+        self._writable = _may_write(path)
+        self._db: sqlite3.Connection | None = None
+        self.refresh(drain=drain)
+
+    def refresh(self, *, drain: bool = True) -> int:
+        """Look again: drain where we may, and give how many events that brought."""
+        self.notices = []
+        events = 0
+        folder = tapes.folder_of(self.path)
+        if not os.path.isdir(os.path.dirname(self.path)):
+            raise StoreError(f"{self.path}: the folder does not exist; make it, or name another file with --db.")
+        if not os.path.exists(self.path) and not (drain and os.path.isdir(folder)):
+            raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
+        failed: StoreError | None = None
+        if drain and self._writable:
+            try:
+                with ingest.Drainer(self.path) as drainer:
+                    drained = drainer.drain(wait=WAIT_SECONDS, price=True)
+                events = drained.events
+                self.notices += drained.notices
+                if drained.busy:
+                    self.notices.append("Another process is writing to the store: the newest events may be missing.")
+            except StoreError as error:
+                failed = error
+        elif drain:
+            self.notices.append("You may not write to this store: tapes are not drained.")
+        if self._db is None or self._immutable:
+            self.close()
+            try:
+                self._db = self._connect()
+            except StoreError:
+                raise failed or StoreError(f"{self.path}: nothing has been recorded here.") from None
+        if failed is not None:
+            self.notices.append(f"The tapes were not drained: {failed}")
+        self.undrained_bytes = self._undrained(folder)
+        return events
+
+    def _undrained(self, folder: str) -> int:
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            self.notices.append(f"{folder} cannot be looked into: what is on the tapes is unknown.")
+            return 0
+        left = ingest.left_bytes(folder, self._db)
+        if left and not self._writable:
+            self.notices.append(f"{left} bytes of tape are not in the store yet; its owner's next command brings them in.")
+        return left
+
+    def _connect(self) -> sqlite3.Connection:
+        if not os.path.exists(self.path):
+            raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
+        if not os.access(self.path, os.R_OK):
+            raise StoreError(f"{self.path}: you may not read it; ask its owner, or name another with --db.")
+        if os.path.isdir(self.path):
+            raise StoreError(f"{self.path} is a folder; name a file with --db.")
+        address = "file:" + quote(self.path)
+        self._immutable = False
+        if self._writable:
+            # A read-only connection would leave -wal and -shm behind: it may not delete them.
+            tried = [address]
+        elif _size(self.path + "-wal") and os.access(self.path + "-shm", os.R_OK):
+            tried = [address + "?mode=ro", address + "?immutable=1"]
+        else:
+            # mode=ro would make files beside the store.
+            tried = [address + "?immutable=1"]
+        for at, uri in enumerate(tried):
+            try:
+                db = self._checked(uri)
+            except StoreError:
+                if at == len(tried) - 1:
+                    raise
+                continue
+            self._immutable = "immutable" in uri
+            if self._immutable and _size(self.path + "-wal"):
+                self.notices.append("What was written last is in a file that you cannot use (-wal), and is not seen.")
+            return db
+        raise AssertionError
+
+    def _checked(self, uri: str) -> sqlite3.Connection:
+        try:
+            db = sqlite3.connect(
+                uri, uri=True, timeout=schema.BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise schema.explain(self.path, error) from None
+        try:
+            version = schema.check(db, self.path)
+            if version < schema.VERSION:
+                raise StoreError(
+                    f"{self.path}: nothing has been recorded here."
+                    if version == 0
+                    else f"{self.path} is of an older Counterfoil (schema {version}); its owner's next command updates it."
+                )
+            db.execute("PRAGMA query_only=ON")
+            db.execute("SELECT count(*) FROM t_runs LIMIT 1")
+            db.set_authorizer(_authorize)
+        except (sqlite3.Error, StoreError) as error:
+            db.close()
+            raise (error if isinstance(error, StoreError) else schema.explain(self.path, error)) from None
+        return db
+
+    def close(self) -> None:
+        """Let go of the store."""
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- queries
+
+    def _query(self, query: str, params: Sequence[Any] = ()) -> builtins.list[tuple[Any, ...]]:
+        if self._db is None:
+            raise StoreError(f"{self.path}: this store has been closed.")
+        try:
+            return self._db.execute(query, params).fetchall()
+        except sqlite3.Error as error:
+            raise schema.explain(self.path, error) from None
+
+    def _all(
+        self, kind: type[_T], view: str, where: str = "", params: Sequence[Any] = (), order: str = ""
+    ) -> builtins.list[_T]:
+        rows = self._query(f"SELECT {','.join(kind.__struct_fields__)} FROM {view} {where} {order}", params)
+        return [record(kind, row) for row in rows]
+
+    def _of_run(self, kind: type[_T], view: str, run: Run | str | None, order: str) -> builtins.list[_T]:
+        if run is None:
+            return self._all(kind, view, order=order)
+        return self._all(kind, view, "WHERE run_id = ?", (self._run_id(run),), order)
+
+    def _run_id(self, run: Run | str) -> str:
+        return run.run_id if isinstance(run, Run) else self.run(run).run_id
+
+    def runs(
+        self,
+        *,
+        agent: str | None = None,
+        framework: str | None = None,
+        task: str | None = None,
+        session: str | None = None,
+        status: str | None = None,
+        label: str | None = None,
+        since: int | str | datetime | None = None,
+        until: int | str | datetime | None = None,
+        limit: int | None = 50,
+        all: bool = False,  # noqa: A002  # the option's name
+    ) -> builtins.list[Run]:
+        """Give runs, newest first. Bare model or tool calls, with no agent, only if `all`.
+
+        `label` is `key` or `key=value`. `since` and `until` bound the start: nanoseconds, a datetime, or ISO 8601
+        text (UTC unless it says otherwise).
+        """
+        where: builtins.list[str] = [] if all else [f"NOT {_BARE}"]
+        params: builtins.list[Any] = []
+        for condition, value in (
+            ("EXISTS (SELECT 1 FROM json_each(agent_names) WHERE value = ?)", agent),
+            ("EXISTS (SELECT 1 FROM json_each(frameworks) WHERE value = ?)", framework),
+            ("task = ?", task),
+            ("session_id = ?", session),
+            ("status = ?", status),
+            ("started_ns >= ?", None if since is None else _ns(since)),
+            ("started_ns < ?", None if until is None else _ns(until)),
+        ):
+            if value is not None:
+                where.append(condition)
+                params.append(value)
+        if label is not None:
+            key, equals, value = label.partition("=")
+            where.append(f"EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ?{' AND value = ?' if equals else ''})")
+            params += [key, value] if equals else [key]
+        condition = f"WHERE {' AND '.join(where)}" if where else ""
+        order = "ORDER BY started_ns DESC, run_id DESC"
+        if limit is not None:
+            order += " LIMIT ?"
+            params.append(limit)
+        return self._all(Run, "runs", condition, params, order)
+
+    def run(self, ref: str) -> Run:
+        """Give the run whose id is `ref` or alone begins with it, or the `last` one."""
+        if ref == "last":
+            newest = self.runs(limit=1) or self.runs(limit=1, all=True)
+            if not newest:
+                raise StoreError(f"{self.path}: no run has been recorded.")
+            return newest[0]
+        return self._all(Run, "runs", "WHERE run_id = ?", (self._found("run", "t_runs", ref),))[0]
+
+    def step(self, ref: str) -> Step:
+        """Give the step whose id is `ref`, or alone begins with it."""
+        return self._all(Step, "steps", "WHERE step_id = ?", (self._found("step", "t_steps", ref),))[0]
+
+    def _found(self, noun: str, table: str, ref: str) -> str:
+        wanted = ref.strip().lower()
+        column = f"{noun}_id"
+        if not wanted or any(one not in "0123456789abcdef" for one in wanted):
+            raise StoreError(f"No {noun} {ref!r}: give the beginning of a {noun}'s id, in hexadecimal.")
+        found = self._query(
+            f"SELECT {column} FROM {table} WHERE {column} >= ? AND {column} < ? ORDER BY {column} LIMIT 4",
+            (wanted, wanted + "g"),
+        )
+        if not found:
+            raise StoreError(f"No {noun} begins with {ref!r}.")
+        if len(found) > 1 and found[0][0] != wanted:
+            some = ", ".join(str(row[0]) for row in found[:3]) + (", ..." if len(found) > 3 else "")
+            raise StoreError(f"More than one {noun} begins with {ref!r}: {some}")
+        return str(found[0][0])
+
+    def steps(self, run: Run | str) -> builtins.list[Step]:
+        """Give a run's steps in the order in which they began."""
+        return self._of_run(Step, "steps", run, _ORDER)
+
+    def tree(self, run: Run | str) -> tuple[Node, ...]:
+        """Give a run's steps as trees: one, unless a parent is unknown."""
+        steps = self.steps(run)
+        known = {step.step_id for step in steps}
+        below: dict[str | None, builtins.list[Step]] = {}
+        for step in steps:
+            parent = step.parent_id if step.parent_id in known and step.parent_id != step.step_id else None
+            below.setdefault(parent, []).append(step)
+        return _nodes(steps, below)
+
+    def messages(self, step: Step | LlmCall | str) -> Messages:
+        """Give all messages that went into `step`, from the first on, and those that came out of it."""
+        step_id = self._found("step", "t_steps", step) if isinstance(step, str) else step.step_id
+        row = self._query(
+            f"""SELECT CASE WHEN s.in_count IS NOT NULL THEN {views.message_list("s", 0)} END,
+            CASE WHEN s.out_count IS NOT NULL THEN {views.message_list("s", 1)} END
+            FROM t_steps s WHERE s.step_id = ?""",
+            (step_id,),
+        )[0]
+        return Messages(*(msgspec.json.decode(side) if side else [] for side in row))
+
+    def new_messages(self, run: Run | str | None = None) -> builtins.list[Message]:
+        """Give the messages that were new to their call: the rows of the view `messages`."""
+        return self._of_run(Message, "messages", run, "ORDER BY step_id, position")
+
+    def handoffs(self, run: Run | str | None = None) -> builtins.list[Handoff]:
+        """Give handoffs of a run, or all, in the order in which they were asked for."""
+        return self._of_run(Handoff, "handoffs", run, "ORDER BY requested_ns, handoff_id")
+
+    def llm_calls(self, run: Run | str | None = None) -> builtins.list[LlmCall]:
+        """Give model calls of a run, or all; two reports of one call are one."""
+        return self._of_run(LlmCall, "llm_calls", run, "ORDER BY started_ns, step_id")
+
+    def tool_calls(self, run: Run | str | None = None) -> builtins.list[ToolCall]:
+        """Give tool calls of a run, or all; without attempts that paused for a human and were made again."""
+        return self._of_run(ToolCall, "tool_calls", run, "ORDER BY started_ns, step_id")
+
+    def accesses(self, run: Run | str | None = None) -> builtins.list[Access]:
+        """Give what data was read, in a run or ever."""
+        return self._of_run(Access, "accesses", run, "ORDER BY at_ns")
+
+    def decisions(self, run: Run | str | None = None) -> builtins.list[Decision]:
+        """Give what policies said, in a run or ever."""
+        return self._of_run(Decision, "decisions", run, "ORDER BY at_ns")
+
+    def approvals(self, run: Run | str | None = None) -> builtins.list[Approval]:
+        """Give what humans were asked to approve, in a run or ever."""
+        return self._of_run(Approval, "approvals", run, "ORDER BY asked_ns, approval_id")
+
+    def scores(self, run: Run | str | None = None) -> builtins.list[Score]:
+        """Give judgements of a run and its steps, or all."""
+        return self._of_run(Score, "scores", run, "ORDER BY at_ns")
+
+    def findings(self, run: Run | str | None = None) -> builtins.list[Finding]:
+        """Give what detectors found, in a run or ever."""
+        return self._of_run(Finding, "findings", run, "ORDER BY at_ns")
+
+    def agents(self) -> builtins.list[Agent]:
+        """Give every agent there was, the last seen first."""
+        return self._all(Agent, "agents", order="ORDER BY last_seen_ns DESC, agent")
+
+    def processes(self) -> builtins.list[Process]:
+        """Give every process that recorded, the newest first."""
+        return self._all(Process, "processes", order="ORDER BY started_ns DESC")
+
+    def cost(self, by: str | None = None, *, run: Run | str | None = None) -> builtins.list[Cost]:
+        """Give what model calls cost: in total, or by `agent`, `model`, `provider`, `framework`, `run`, `task`, `session`, `day`."""
+        if by is not None and by not in _COST_KEYS:
+            raise StoreError(f"Cost by {by!r} is not known: choose one of {', '.join(_COST_KEYS)}.")
+        key = "NULL" if by is None else _COST_KEYS[by]
+        only = "" if run is None else " AND s.run_id = ?"
+        rows = self._query(
+            f"""SELECT {key} AS key, count(*), sum(s.input_tokens), sum(s.output_tokens), sum({views.COST}) / 1e9,
+              sum({views.COST}) AS cost_nano,
+              coalesce(sum(s.end_rank > 0 AND {views.COST} IS NULL AND (s.status = 'ok' OR s.input_tokens IS NOT NULL)), 0),
+              coalesce(sum(s.kind = 'llm' AND s.end_rank > 0 AND s.status = 'ok' AND (s.input_tokens IS NULL OR s.output_tokens IS NULL)), 0)
+            FROM t_steps s LEFT JOIN t_runs r ON r.run_id = s.run_id LEFT JOIN t_steps root ON root.step_id = r.root_id
+            WHERE s.kind IN ('llm', 'embedding') AND s.folded_into IS NULL{only}
+            {"" if by is None else "GROUP BY key"} ORDER BY cost_nano DESC, count(*) DESC, key""",
+            () if run is None else (self._run_id(run),),
+        )
+        return [Cost(*row) for row in rows]
+
+    def troubles(self) -> builtins.list[Trouble]:
+        """Give the errors of our own that recording processes met."""
+        rows = self._query(
+            f"""SELECT w.writer, t.place, t.count, t.error_type, t.error_message, {views.iso("t.at_ns")}, t.at_ns
+            FROM t_troubles t JOIN writers w USING (writer_id) ORDER BY t.at_ns DESC"""
+        )
+        return [Trouble(*row) for row in rows]
+
+    def quarantine(self) -> builtins.list[Quarantined]:
+        """Give the lines of tape that are no events."""
+        rows = self._query(
+            f"""SELECT printf('%s.%06d.tape', w.writer, t.segment), q.offset, q.reason, q.raw, {views.iso("q.at_ns")}, q.at_ns
+            FROM quarantine q JOIN tapes t USING (tape_id) JOIN writers w USING (writer_id) ORDER BY q.at_ns, q.offset"""
+        )
+        return [Quarantined(*row) for row in rows]
+
+    def sql(
+        self, query: str, params: Sequence[Any] | dict[str, Any] = ()
+    ) -> tuple[tuple[str, ...], builtins.list[tuple[Any, ...]]]:
+        """Run one query and give its columns and rows. Raises StoreError when it is wrong, or would write."""
+        if self._db is None:
+            raise StoreError(f"{self.path}: this store has been closed.")
+        try:
+            cursor = self._db.execute(query, params)
+            rows = cursor.fetchall()
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            if "not authorized" in str(error) or "readonly" in str(error) or "prohibited" in str(error):
+                raise StoreError("This query would write, or reach outside of the store: only reading is allowed.") from None
+            raise StoreError(f"SQL: {error}.") from None
+        if cursor.description is None:
+            raise StoreError("This is no query: it gives no rows.")
+        return tuple(column[0] for column in cursor.description), rows
+
+
+def _nodes(steps: Sequence[Step], below: dict[str | None, builtins.list[Step]]) -> tuple[Node, ...]:
+    """Put together from the leaves up: a run may be deeper than Python's stack."""
+    made: dict[str, Node] = {}
+    order: builtins.list[Step] = []
+    waiting = list(below.get(None, ()))
+    while waiting:
+        step = waiting.pop()
+        order.append(step)
+        waiting += below.get(step.step_id, ())
+    for step in reversed(order):
+        made[step.step_id] = Node(step, tuple(made[child.step_id] for child in below.get(step.step_id, ())))
+    roots = [made[step.step_id] for step in below.get(None, ())]
+    # Steps that are each other's ancestors hang under nothing: show them flat.
+    roots += [Node(step, ()) for step in steps if step.step_id not in made]
+    return tuple(roots)
+
+
+def _may_write(path: str) -> bool:
+    """Only the owner drains: files that another user (root too) makes beside the store would shut the owner out."""
+    there = [one for one in (path, tapes.folder_of(path)) if os.path.exists(one)]
+    if hasattr(os, "geteuid"):
+        with suppress(OSError):
+            if any(os.stat(one).st_uid != os.geteuid() for one in there):
+                return False
+    return all(os.access(one, os.W_OK) for one in there) and os.access(os.path.dirname(path), os.W_OK | os.X_OK)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _ns(when: int | str | datetime) -> int:
+    if isinstance(when, int):
+        return when
+    if isinstance(when, str):
+        try:
+            when = datetime.fromisoformat(when)
+        except ValueError:
+            raise StoreError(f"{when!r} is no time: write it like 2026-01-31 or 2026-01-31T12:00:00.") from None
+    if when.tzinfo is None:
+        from datetime import UTC  # noqa: PLC0415  # here alone
+
+        when = when.replace(tzinfo=UTC)
+    whole = int(when.timestamp() // 1)
+    return whole * 1_000_000_000 + when.microsecond * 1_000
+
+
+def _authorize(action: int, one: str | None, two: str | None, *_: str | None) -> int:
+    if action in _READS:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION:
+        return sqlite3.SQLITE_DENY if (two or "").lower() in _FORBIDDEN_FUNCTIONS else sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_PRAGMA:
+        name = (one or "").lower()
+        return sqlite3.SQLITE_OK if name in _PRAGMAS or (name in _BARE_PRAGMAS and not two) else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_DENY

@@ -1,0 +1,223 @@
+"""The tapes as a reader finds them: which there are, whether their writers live, what the lines say."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from counterfoil.events import Head, Text
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["Bad", "Line", "Segment", "folder_of", "is_local", "listing", "lock", "origin", "parse", "sweep"]
+
+_NAME: Final = re.compile(r"([0-9a-f]{16}-[0-9]+-[0-9a-f]{6})\.([0-9]{1,9})\.tape")
+#: How long a file may be in the making before it is taken for abandoned.
+MAKING_SECONDS: Final = 60.0
+
+_heads = msgspec.json.Decoder(Head)
+_texts = msgspec.json.Decoder(Text)
+_NO_TEXT: Final = Text()
+
+_NETWORK: Final = frozenset(
+    {
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs",
+        "fuse.s3fs", "gfs2", "ocfs2", "beegfs", "virtiofs", "vboxsf",
+    }
+)  # fmt: skip
+
+
+class Segment(NamedTuple):
+    """One file of tape. Writers' names sort by age."""
+
+    writer: str
+    number: int
+    path: str
+
+
+class Line(NamedTuple):
+    """An event as it stands on the tape: where, the head's bytes, and its parts as they are."""
+
+    offset: int
+    raw_head: bytes
+    head: Head
+    text: Text
+    bodies: list[bytes]
+
+
+class Bad(NamedTuple):
+    """A line that is no event."""
+
+    offset: int
+    raw: bytes
+    reason: str
+
+
+def folder_of(path: str) -> str:
+    """Give the folder that holds the tapes of the store at `path`."""
+    return path + ".tape"
+
+
+def listing(folder: str) -> list[Segment]:
+    """Give the segments in `folder`, oldest first; none where there is no folder."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = []
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match is not None:
+            found.append(Segment(match[1], int(match[2]), os.path.join(folder, name)))
+    return sorted(found)
+
+
+def sweep(folder: str) -> None:
+    """Remove what a process left that died while it made a segment: no event is in it."""
+    try:
+        names = [name for name in os.listdir(folder) if name.endswith(".new")]
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError:
+            continue
+        try:
+            if time.time() - os.fstat(fd).st_mtime > MAKING_SECONDS and lock(fd):
+                os.unlink(path)
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+
+
+def lock(fd: int) -> bool:
+    """Try the writer's lock on an open segment: had, the writer has let go of it. Closing `fd` gives it back."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip() or None
+    except OSError:
+        return None
+
+
+class Origin(NamedTuple):
+    """What tells one host, and one boot of it, from another."""
+
+    host: str | None
+    boot: str | None
+    machine: str | None
+
+
+def origin() -> Origin:
+    """Give this process's own."""
+    host = os.uname().nodename if hasattr(os, "uname") else None
+    return Origin(host, _read("/proc/sys/kernel/random/boot_id"), _read("/etc/machine-id"))
+
+
+def is_local(folder: str) -> bool:
+    """Tell whether `folder` lies on a file system of this host alone; False where that cannot be told."""
+    mounts = _read("/proc/mounts")
+    if mounts is None:
+        return False
+    best, kind = "", None
+    real = os.path.realpath(folder)
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) > 2:
+            point = fields[1].replace("\\040", " ")
+            if (real + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
+                best, kind = point, fields[2]
+    return kind is not None and kind not in _NETWORK
+
+
+def parse(data: bytes, base: int) -> Iterator[Line | Bad]:
+    """Give what the whole lines in `data`, which starts at offset `base`, say. Empty lines say nothing."""
+    lines = data.split(b"\n")
+    lines.pop()
+    split = [line.split(b"\t") for line in lines]
+    heads = _decoded([parts[0] for parts in split])
+    offset = base
+    texts = _texts_of(split, heads)
+    for line, parts, head, text in zip(lines, split, heads, texts, strict=True):
+        if isinstance(head, str):
+            if line.strip():
+                yield Bad(offset, line, head)
+        elif isinstance(text, str):
+            yield Bad(offset, line, text)
+        elif reason := _wrong(head, parts):
+            yield Bad(offset, line, reason)
+        else:
+            yield Line(offset, parts[0], head, text, parts[1:])
+        offset += len(line) + 1
+
+
+def _decoded(raw: list[bytes]) -> list[Head | str]:
+    try:
+        heads = _heads.decode_lines(b"\n".join(raw))
+        if len(heads) == len(raw):
+            return list(heads)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    # One bad line fails the call, an empty one is left out: take them one by one.
+    one_by_one: list[Head | str] = []
+    for line in raw:
+        try:
+            one_by_one.append(_heads.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            one_by_one.append(f"the head is no event: {error}")
+    return one_by_one
+
+
+def _texts_of(split: list[list[bytes]], heads: list[Head | str]) -> list[Text | str]:
+    texts: list[Text | str] = []
+    decode = _texts.decode
+    for parts, head in zip(split, heads, strict=True):
+        if isinstance(head, str) or "text" not in head.parts:
+            texts.append(_NO_TEXT)
+            continue
+        at = head.parts.index("text") + 1
+        try:
+            texts.append(decode(parts[at]) if at < len(parts) else _NO_TEXT)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            texts.append(f"its text is none: {error}")
+    return texts
+
+
+_OF_STEPS: Final = frozenset({"start", "amend", "end", "close", "gone", "price"})
+_INT64: Final = 1 << 63
+
+
+def _wrong(head: Head, parts: list[bytes]) -> str | None:
+    if len(parts) - 1 != len(head.parts):
+        return f"{len(head.parts)} parts are named, {len(parts) - 1} are there"
+    kind = head.k
+    if kind in _OF_STEPS and (head.step is None or head.run is None):
+        return "a step's event without run or step"
+    if kind == "handoff" and head.handoff is None:
+        return "a handoff's event without its id"
+    if kind in {"decision", "approval"} and head.item is None:
+        return f"{'a decision' if kind == 'decision' else 'an approval'} without its id"
+    if kind == "answer" and head.run is None:
+        return "an answer without a run"
+    if not -_INT64 <= head.t < _INT64:
+        return "its time is out of range"
+    return None

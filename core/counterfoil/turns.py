@@ -1,0 +1,78 @@
+"""An agent's turn: its model calls, and which of them chose a tool call or a handoff (mapping.md, section 7)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = ["Choice", "Turn", "reason_from"]
+
+
+class Choice(NamedTuple):
+    """The llm step that chose an action, and how that is known."""
+
+    step_id: str
+    evidence: str
+    text: str | None  # what the model said beside the call
+
+
+class _Call(NamedTuple):
+    step_id: str
+    call_ids: frozenset[str]
+    tools: frozenset[str]
+    text: str | None
+
+
+class Turn:
+    """The model calls of one unbroken turn of one agent, newest last."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+
+    def add(self, step_id: str, output: list[dict[str, Any]]) -> None:
+        """Take in the output messages of an llm step that has ended."""
+        ids: set[str] = set()
+        tools: set[str] = set()
+        texts: list[str] = []
+        for one in output:
+            for part in one.get("parts", ()):
+                kind = part.get("type")
+                if kind == "tool_call":
+                    if part.get("id"):
+                        ids.add(part["id"])
+                    tools.add(part.get("name") or "")
+                elif kind == "text" and part.get("content"):
+                    texts.append(part["content"])
+        self._calls.append(_Call(step_id, frozenset(ids), frozenset(tools), "\n".join(texts) or None))
+
+    def chose(self, *, call_id: str | None = None, tool: str | None = None) -> Choice | None:
+        """Give the llm step that chose the call: by its id, else by the tool's name, else the latest."""
+        calls = self._calls
+        if call_id is not None:
+            for call in reversed(calls):
+                if call_id in call.call_ids:
+                    return Choice(call.step_id, "native", call.text)
+        if tool is not None:
+            for call in reversed(calls):
+                if tool in call.tools:
+                    return Choice(call.step_id, "inferred", call.text)
+        if calls:
+            return Choice(calls[-1].step_id, "guessed", calls[-1].text)
+        return None
+
+
+def reason_from(arguments: Any, said: str | None) -> str | None:
+    """Give the reason for a handoff: the tool's arguments, else what the model said beside the call."""
+    if isinstance(arguments, dict):
+        reason = arguments.get("reason")
+        if isinstance(reason, str) and reason.strip():
+            return reason
+        texts = [value for value in arguments.values() if isinstance(value, str) and value.strip()]
+        if len(texts) == 1:
+            return texts[0]
+        if texts:
+            return "; ".join(f"{key}: {value}" for key, value in arguments.items() if isinstance(value, str))
+    elif isinstance(arguments, str) and arguments.strip():
+        return arguments
+    return said
