@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
+
+from counterfoil.guard import guarded
 
 __all__ = [
     "Place",
@@ -43,17 +45,18 @@ _stack: ContextVar[tuple[Place, ...]] = ContextVar("counterfoil_stack", default=
 _finders: tuple[Finder, ...] = ()
 
 
-def enter(place: Place) -> Token[tuple[Place, ...]]:
-    """Make `place` the innermost step of this context; give `leave` what it returns."""
-    return _stack.set((*_stack.get(), place))
+def enter(place: Place) -> None:
+    """Make `place` the innermost step of this context, until `leave`."""
+    _stack.set((*_stack.get(), place))
 
 
-def leave(token: Token[tuple[Place, ...]], place: Place) -> None:
-    """Undo `enter`, also where the context has changed meanwhile (a generator closed elsewhere)."""
-    try:
-        _stack.reset(token)
-    except ValueError:
-        _stack.set(tuple(other for other in _stack.get() if other is not place))
+def leave(place: Place) -> None:
+    """Undo `enter`, in whatever order, also where the context has changed meanwhile (a generator closed elsewhere)."""
+    inside = _stack.get()
+    if inside and inside[-1] is place:
+        _stack.set(inside[:-1])
+    elif place in inside:
+        _stack.set(tuple(other for other in inside if other is not place))
 
 
 def find_with(finder: Finder) -> None:
@@ -77,11 +80,16 @@ def current(store: str) -> Place | None:
             best = place
             break
     for finder in _finders:
-        place_found = finder(store)
+        place_found = _ask(finder, store)
         # Both enclose this point of the code, so the one that started later is the inner one.
         if place_found is not None and (best is None or place_found.started_ns > best.started_ns):
             best = place_found
     return best
+
+
+@guarded
+def _ask(finder: Finder, store: str) -> Place | None:
+    return finder(store)
 
 
 def stack() -> tuple[Place, ...]:
@@ -99,7 +107,7 @@ def format_traceparent(place: Place) -> str:
 
 def parse_traceparent(header: str) -> tuple[str, str] | None:
     """Give (run_id, step_id) of a W3C traceparent header, or None if it is not a valid one."""
-    match = _TRACEPARENT.fullmatch(header.strip())
+    match = _TRACEPARENT.fullmatch(header.strip()) if isinstance(header, str) else None
     if match is None or match[1] == "0" * 32 or match[2] == "0" * 16:
         return None
     return match[1], match[2]

@@ -41,7 +41,7 @@ class Conversation:
         self._new: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
         self._bytes = 0
-        self._lists: OrderedDict[int, tuple[str, bool, tuple[int, ...]]] = OrderedDict()
+        self._lists: OrderedDict[tuple[int, ...], tuple[str, bool, tuple[int, ...]]] = OrderedDict()
 
     def number(self, bodies: list[bytes], fresh: dict[bytes, int] | None = None) -> Listed:
         """Give the way to write the list of encoded messages `bodies`; nothing is remembered yet.
@@ -61,6 +61,8 @@ class Conversation:
                     number = known[body] = next(self._count)
                     names.append(f"m{number}")
                     unseen.append(body)
+                else:  # still in use: it is to survive the next generation
+                    self._keep(body, number)
             numbers.append(number)
         key = tuple(numbers)
         base, base_output, keep = self._continues(key)
@@ -76,10 +78,10 @@ class Conversation:
         numbers = listed.numbers
         if numbers:
             # A system prompt starts many conversations: the second message tells them apart.
-            key = numbers[1] if len(numbers) > 1 else numbers[0]
+            key = numbers[:2]
             lists = self._lists
+            lists.pop(key, None)
             lists[key] = (step_id, output, numbers)
-            lists.move_to_end(key)
             while len(lists) > LISTS:
                 try:
                     lists.popitem(last=False)
@@ -88,25 +90,29 @@ class Conversation:
 
     def remember_fresh(self, fresh: dict[bytes, int]) -> None:
         """Take note of numbered messages that have been written."""
-        self._new.update(fresh)
-        self._bytes += sum(map(len, fresh)) + 200 * len(fresh)
+        for body, number in fresh.items():
+            self._keep(body, number)
+
+    def _keep(self, body: bytes, number: int) -> None:
+        self._new[body] = number
+        self._bytes += len(body) + 200
         if self._bytes > CACHE_BYTES // 2:
             self._old, self._new, self._bytes = self._new, {}, 0
 
     def _continues(self, numbers: tuple[int, ...]) -> tuple[str | None, bool | None, int | None]:
         if not numbers:
             return None, None, None
-        found = self._lists.get(numbers[1] if len(numbers) > 1 else numbers[0])
+        found = self._lists.get(numbers[:2])
         if found is None and len(numbers) > 1:
             # The call before had the first message alone.
-            found = self._lists.get(numbers[0])
+            found = self._lists.get(numbers[:1])
         if found is None:
             return None, None, None
         step_id, output, before = found
-        if numbers[: len(before)] == before:
-            keep = len(before)
-        else:
-            keep = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(numbers, before, strict=False)))
+        keep = len(before)
+        if numbers[:keep] != before:
+            same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(numbers, before, strict=False))
+            keep = sum(1 for _ in same)
         if keep == 0:
             return None, None, None
         return step_id, output or None, keep

@@ -6,12 +6,18 @@ import functools
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Any, Final, ParamSpec, TypeVar
+
+from counterfoil.snapshot import text_of
 
 __all__ = ["counted", "guarded", "listen", "report"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: Of an error's message, as it is logged.
+LOGGED_CHARS: Final = 500
 
 _logger = logging.getLogger("counterfoil")
 _counts: dict[str, int] = {}
@@ -22,18 +28,27 @@ def report(place: str, error: BaseException) -> None:
     """Count `error` under `place`; log it if it is the first there, and tell the listeners."""
     if os.environ.get("COUNTERFOIL_RAISE") == "1":  # our own tests: a bug must surface, not be swallowed
         raise error
-    count = _counts[place] = _counts.get(place, 0) + 1
-    if count == 1:
-        _logger.warning(
-            "%s failed: %s: %s (the application goes on; said once)", place, type(error).__name__, error
-        )
-    # Doubling: a place that fails a million times costs twenty lines of tape.
-    if count & (count - 1) == 0:
-        for listener in tuple(_listeners):
-            try:
-                listener(place, error, count)
-            except Exception:
-                _logger.debug("a listener for our own errors failed", exc_info=True)
+    # Not even this: the host's own log handlers may raise.
+    with suppress(Exception):
+        count = _counts[place] = _counts.get(place, 0) + 1
+        if count == 1:
+            _logger.warning(
+                "%s failed: %s: %s (the application goes on; said once)",
+                place,
+                type(error).__name__,
+                text_of(error, LOGGED_CHARS),
+            )
+        # Doubling: a place that fails a million times costs twenty lines of tape.
+        if count & (count - 1) == 0:
+            for listener in tuple(_listeners):
+                _tell(listener, place, error, count)
+
+
+def _tell(listener: Callable[[str, BaseException, int], None], place: str, error: BaseException, count: int) -> None:
+    try:
+        listener(place, error, count)
+    except Exception:
+        _logger.debug("a listener for our own errors failed", exc_info=True)
 
 
 def listen(listener: Callable[[str, BaseException, int], None]) -> None:

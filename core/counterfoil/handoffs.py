@@ -85,7 +85,7 @@ def agent_started(writer: Writer, step: Step) -> None:
 
 def tool_ended(writer: Writer, step: Step, status: str) -> None:
     """Settle what was asked through this tool call: it has answered, or failed."""
-    for handoff in step.asked or ():
+    for handoff in step.asked:
         if handoff.mode != "escalation":
             continue
         if status == "waiting":
@@ -94,23 +94,24 @@ def tool_ended(writer: Writer, step: Step, status: str) -> None:
             writer.advance(handoff, _OUTCOMES.get(status, "abandoned"))
         elif handoff.status == "requested":
             writer.advance(handoff, "failed" if status == "error" else "abandoned")
-    step.asked = None
+    step.asked = []
 
 
 def agent_ended(writer: Writer, step: Step, status: str) -> None:
-    """Settle the escalations that waited for this turn."""
-    for handoff in step.returns or ():
+    """Settle the escalations that waited for this turn, or for this human's answer."""
+    for handoff in step.returns:
+        # A human accepts nothing: asked, then answered.
         if handoff.status in {"requested", "accepted"} and status != "waiting":
             writer.advance(handoff, _OUTCOMES.get(status, "abandoned"))
-    step.returns = None
+    step.returns = []
 
 
 def workflow_ended(writer: Writer, step: Step) -> None:
     """Give up what was requested here and never started: another one won, or the run ended."""
-    for handoff in step.pending or ():
+    for handoff in step.pending:
         if handoff.status == "requested":
             writer.advance(handoff, "abandoned")
-    step.pending = None
+    step.pending = []
     step.last_agent = None
 
 
@@ -129,9 +130,10 @@ def _asked_by_tool(writer: Writer, step: Step) -> bool:
     if tool is None or tool.agent is None:
         return False
     names = (target.name, *target.aliases)
-    for known in tool.asked or ():
+    for known in tool.asked:
         if known.target_step is target:
-            return True
+            # Inside a workflow that was asked, control passes on by its own rules.
+            return target is step
         if known.status == "requested" and (known.target in names or known.evidence == "native"):
             writer.advance(known, "accepted", target=target.name, target_step=target)
             return True
@@ -151,7 +153,6 @@ def _asked_by_tool(writer: Writer, step: Step) -> bool:
         t=tool.started_ns,
     )
     writer.advance(handoff, "accepted", target_step=target)
-    tool.asked = [*(tool.asked or ()), handoff]
     return True
 
 
@@ -160,10 +161,10 @@ def _asked_by_agent(writer: Writer, step: Step) -> bool:
     for above in step.above():
         if above.kind != "agent":
             continue
-        for handoff in above.asked or ():
+        for handoff in above.asked:
             if handoff.status == "requested" and handoff.target in (step.name, *step.aliases):
                 writer.advance(handoff, "accepted", target=step.name, target_step=step)
-                step.returns = [*(step.returns or ()), handoff]
+                step.returns.append(handoff)
                 return True
     return False
 
@@ -172,7 +173,7 @@ def _passed_on(writer: Writer, step: Step, holder: Step) -> bool:
     """Control was passed to this agent, perhaps by several at once."""
     found = False
     names = (step.name, *step.aliases)
-    for handoff in holder.pending or ():
+    for handoff in holder.pending:
         if handoff.status == "requested" and handoff.target in names:
             writer.advance(handoff, "accepted", target=step.name, target_step=step)
             found = True
@@ -183,10 +184,10 @@ def _handed_back(writer: Writer, step: Step, holder: Step, before: Step | None) 
     """The source runs next and the target passed to nobody: it was asked, and its answer came back."""
     if before is None or before.handed_on or before.name == step.name:
         return False
-    for handoff in reversed(holder.pending or []):
+    for handoff in reversed(holder.pending):
         if handoff.target_step is before:
             if handoff.mode == "transfer" and handoff.source == step.name and handoff.status == "accepted":
-                writer.advance(handoff, "returned", mode="escalation")
+                writer.advance(handoff, "returned", mode="escalation", evidence="inferred")
                 return True
             return False
     return False

@@ -7,21 +7,30 @@ import os
 import random
 import time
 
-__all__ = ["item_id", "now_ns", "process_uid", "run_id", "step_id"]
+__all__ = ["item_id", "now_ns", "own_pid", "process_uid", "run_id", "step_id"]
+
+# Linux's monotonic clock stands still while a laptop sleeps; this one does not.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime_ns") else None
+
+
+def _elapsed() -> int:
+    return time.monotonic_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
+
 
 # Wall clock once, monotonic after: time never goes back within a process when the host's clock is set.
-_wall = time.time_ns()
-_mono = time.monotonic_ns()
+_offset = time.time_ns() - _elapsed()
 
 # A step id is a random 64-bit base of this process plus a count: as unlikely to meet another process's
 # as a random one, but ordered, so the store's index grows at its end (half the cost of random keys).
 _base = 0
 _count = itertools.count()
 _random = random.Random()  # noqa: S311  # identity, not secrecy
+_pid = 0
 
 
 def _reseed() -> None:
-    global _base, _count
+    global _base, _count, _pid
+    _pid = os.getpid()
     _random.seed(os.urandom(16))
     _base = _random.getrandbits(64)
     _count = itertools.count()
@@ -34,7 +43,7 @@ if hasattr(os, "register_at_fork"):
 
 def now_ns() -> int:
     """Give the time in nanoseconds since the epoch; never earlier than the last answer in this process."""
-    return _wall + time.monotonic_ns() - _mono
+    return _offset + _elapsed()
 
 
 def run_id() -> str:
@@ -50,6 +59,11 @@ def step_id() -> str:
 def item_id() -> str:
     """Give a new id for a handoff, a decision or an approval: 16 hex digits."""
     return step_id()
+
+
+def own_pid() -> int:
+    """Give this process's id: `os.getpid()` without the system call."""
+    return _pid
 
 
 def process_uid() -> str:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from counterfoil import redact
+from counterfoil import ids
 from counterfoil.conversation import Conversation, Listed
-from counterfoil.events import Head, Message, Text, encode
-from counterfoil.guard import guarded
+from counterfoil.events import Head, Message, Text, decode_text, encode
+from counterfoil.guard import guarded, report
 from counterfoil.plugins import collect_redactors
-from counterfoil.snapshot import snapshot
+from counterfoil.snapshot import snapshot, text_of
 from counterfoil.steps import Step
 from counterfoil.tape import Tape
 
-__all__ = ["UNSET", "Pen", "on_new_tape"]
+if TYPE_CHECKING:
+    from counterfoil.redact import Redactor
+
+__all__ = ["LIMIT_LABELS", "LIMIT_TEXT", "UNSET", "Pen", "on_new_tape"]
+
+#: A name, a label, an error's message is cut to this many characters, and no event has more labels.
+LIMIT_TEXT: Final = 16_384
+LIMIT_LABELS: Final = 100
+#: A second writer may begin between a line's making and its writing; not a third.
+ATTEMPTS: Final = 3
 
 
 class _Unset:
@@ -40,18 +48,31 @@ _on_new_tape: list[Callable[[str], None]] = []
 class Pen:
     """Writes events to the tape of the store at `path`."""
 
-    def __init__(self, path: str, capture: str, redactors: Iterable[redact.Redactor]) -> None:
+    def __init__(self, path: str, capture: str, redactors: Iterable[Redactor]) -> None:
         self.path: Final = path
         self.capture = capture
         self.events = 0
+        self.dropped = 0
+        self._owned_up = 0
         self.tape: Final = Tape(path, self._new_writer)
+        self._began = False
         self._conversation = Conversation()
-        self._redactors: list[redact.Redactor] = list(redactors)
+        self._redactors: list[Redactor] = []
         self._redact: Callable[[bytes], bytes] | None = None
+        self.add_redactors(redactors)
 
-    def add_redactors(self, redactors: Iterable[redact.Redactor]) -> None:
-        """Take out more, from now on."""
-        self._redactors.extend(one for one in redactors if one not in self._redactors)
+    def add_redactors(self, redactors: Iterable[Redactor]) -> None:
+        """Take out more, from now on. Raises TypeError for what is neither a rule nor a function."""
+        added = tuple(redactors)
+        if not added:
+            return
+        from counterfoil import redact  # noqa: PLC0415  # see _build_redact
+
+        for one in added:
+            if not isinstance(one, redact.Rule) and not callable(one):
+                raise TypeError(f"a redactor is a Rule or a function, not {one!r}")
+            if one not in self._redactors:
+                self._redactors.append(one)
         self._redact = None
 
     def put(
@@ -66,17 +87,16 @@ class Pen:
         messages: Sequence[Message] | None = None,
         offers: Sequence[Any] | None = None,
         usage: Any = UNSET,
-    ) -> None:
-        """Write one event: `head` is the fields of its `Head` but for `q` and `parts`.
+    ) -> bytes | None:
+        """Write one event: `head` is the fields of its `Head` but for `q` and `parts`. Never raises.
 
         `body` goes into the part named `part`; `messages` and `offers` are lists whose members are written once.
-        `step` and `output` say whose input or output the messages are.
+        `step` and `output` say whose input or output the messages are. Gives the body as JSON, where it is recorded.
         """
-        tape = self.tape
-        tape.begin()
-        metadata = self.capture == "metadata"
         names: list[str] = []
         bodies: list[bytes] = []
+        taken: bytes | None = None
+        metadata = self.capture == "metadata"
         if text is not None:
             encoded = _encode_text(_names_only(text) if metadata else text)
             if encoded != b"{}":
@@ -87,47 +107,97 @@ class Pen:
             bodies.append(snapshot(usage))
         # Ids say what was read, not what it says: items stand in metadata too.
         if body is not UNSET and (not metadata or part == "items"):
+            taken = snapshot(body)
             names.append(part)
-            bodies.append(snapshot(body))
-        listed: Listed | None = None
-        fresh: dict[bytes, int] | None = None
-        conversation = self._conversation
-        if not metadata:
-            if messages is not None:
-                listed = conversation.number([snapshot(one) for one in messages])
-                fresh = listed.fresh
-                head["base"], head["base_output"], head["keep"] = listed.base, listed.base_output, listed.keep
-                head["refs"] = listed.refs
-                names += listed.names
-                bodies += listed.bodies
-            if offers:
-                offered = conversation.number([snapshot(one) for one in offers], fresh)
-                fresh = offered.fresh
-                head["offers"] = offered.numbers
-                names += offered.names
-                bodies += offered.bodies
-        line = encode(Head(q=tape.next_q(), parts=tuple(names), **head))
-        if bodies:
-            line += b"\t" + (self._redact or self._build_redact())(b"\t".join(bodies))
-        written = tape.write(line + b"\n")
+            bodies.append(taken)
+        listing = _each(messages) if messages is not None and not metadata else None
+        offering = _each(offers) if offers and not metadata else None
+        try:
+            self._write(head, names, bodies, listing, offering, step, output=output)
+        except Exception as error:
+            # That something happened is told even where what happened cannot be.
+            report("counterfoil.pen.Pen.put", error)
+            guarded(self._write)(head, [], [], None, None, None, output=output)
+        return taken
+
+    def _write(
+        self,
+        head: dict[str, Any],
+        named: list[str],
+        bodies: list[bytes],
+        listing: list[bytes] | None,
+        offering: list[bytes] | None,
+        step: Step | None,
+        *,
+        output: bool,
+    ) -> None:
+        tape = self.tape
         self.events += 1
-        if written and fresh is not None:
-            if listed is not None and step is not None:
-                conversation.remember(listed, step.step_id, output=output)
-            else:
-                conversation.remember_fresh(fresh)
+        for _ in range(ATTEMPTS):
+            writer = tape.begin()
+            if not writer:
+                break
+            if self._began:
+                self._began = False
+                for call in _on_new_tape:
+                    call(self.path)
+            conversation = self._conversation
+            listed: Listed | None = None
+            fresh: dict[bytes, int] | None = None
+            lists: dict[str, Any] = {}
+            names, parts = named, bodies
+            if listing is not None:
+                listed = conversation.number(listing)
+                fresh = listed.fresh
+                lists = {
+                    "base": listed.base,
+                    "base_output": listed.base_output,
+                    "keep": listed.keep,
+                    "refs": listed.refs,
+                }
+                names, parts = names + listed.names, parts + listed.bodies
+            if offering is not None:
+                offered = conversation.number(offering, fresh)
+                fresh = offered.fresh
+                lists["offers"] = offered.numbers
+                names, parts = names + offered.names, parts + offered.bodies
+            line = encode(Head(q=tape.next_q(), parts=tuple(names), **head, **lists))
+            if parts:
+                line += b"\t" + (self._redact or self._build_redact())(b"\t".join(parts))
+            if tape.write(line + b"\n", writer):
+                # Only what the kernel has may be referred to.
+                if listed is not None and step is not None:
+                    conversation.remember(listed, step.step_id, output=output)
+                elif fresh:
+                    conversation.remember_fresh(fresh)
+                if self.dropped > self._owned_up:
+                    self._own_up()
+                return
+            if tape.writer == writer:
+                break
+            # Another writer has begun meanwhile: the numbers in the line are none of its own.
+        self.dropped += 1
+
+    def _own_up(self) -> None:
+        """Say in the store, now that it can be written again, how much was lost."""
+        count = self._owned_up = self.dropped
+        message = f"{count} events could not be written to {self.tape.folder}"
+        text = Text(place="counterfoil.tape", error_type="EventsLost", error_message=message)
+        self.put({"k": "trouble", "t": ids.now_ns(), "count": count}, text)
 
     def _build_redact(self) -> Callable[[bytes], bytes]:
-        if os.environ.get("COUNTERFOIL_REDACT") == "off":
-            self._redact = _as_it_is
-            return _as_it_is
-        self._redact = built = redact.build((*redact.DEFAULT_RULES, *collect_redactors(), *self._redactors))
+        # Its patterns take longer to compile than all else of ours to import.
+        from counterfoil import redact  # noqa: PLC0415
+
+        rules = collect_redactors()
+        built = redact.build((*redact.DEFAULT_RULES, *(rules or ()), *self._redactors))
+        if rules is not None:
+            self._redact = built
         return built
 
     def _new_writer(self) -> None:
         self._conversation = Conversation()
-        for call in _on_new_tape:
-            call(self.path)
+        self._began = True
 
 
 def on_new_tape(call: Callable[[str], None]) -> None:
@@ -135,16 +205,29 @@ def on_new_tape(call: Callable[[str], None]) -> None:
     _on_new_tape.append(guarded(call))
 
 
-def _as_it_is(content: bytes) -> bytes:
-    return content
+@guarded
+def _each(values: Iterable[Any]) -> list[bytes]:
+    return [snapshot(one) for one in values]
 
 
 def _encode_text(text: Text) -> bytes:
     try:
-        return encode(text)
-    except UnicodeEncodeError:  # lone surrogates
-        values = {key: getattr(text, key) for key in text.__struct_fields__}
-        return snapshot({key: value for key, value in values.items() if value is not None})
+        encoded = encode(text)
+        if len(encoded) <= LIMIT_TEXT:
+            decode_text(encoded)  # a reader would set aside the whole event for one wrong type
+            return encoded
+    except Exception:  # noqa: S110  # the careful way below takes what the quick one refused
+        pass
+    return encode(Text(**{key: _careful(getattr(text, key)) for key in text.__struct_fields__}))
+
+
+def _careful(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        few = list(value.items())[:LIMIT_LABELS]
+        return {text_of(key, LIMIT_TEXT): text_of(item, LIMIT_TEXT) for key, item in few}
+    return text_of(value, LIMIT_TEXT)
 
 
 def _names_only(text: Text) -> Text:

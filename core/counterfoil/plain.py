@@ -1,6 +1,7 @@
 """For agents in plain Python: `run`, `step`, `@agent`, `@tool`, `access`, `handoff`, `wrap`.
 
-They also work inside any recorded framework: a tool's own reads, a span of your own in a graph's node.
+They also work inside any recorded framework: a tool's own reads, a span of your own in a graph's node. Without
+`db` they record to every store that records what they stand in, else to the default one.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from counterfoil import context
-from counterfoil.events import Item, StepKind, Usage
-from counterfoil.guard import guarded
-from counterfoil.recorder import UNSET, Recorder, Step, recorder_at
+from counterfoil.events import STEP_STATUSES, Item, StepKind, Usage
+from counterfoil.guard import guarded, report
+from counterfoil.recorder import UNSET, Recorder, Step, all_recorders, recorder_at
+from counterfoil.snapshot import Pieces, Taken, snapshot
 
 __all__ = ["Span", "access", "agent", "handoff", "run", "score", "step", "tool", "traceparent", "wrap"]
 
@@ -29,28 +31,30 @@ FRAMEWORK = "python"
 
 
 class Span:
-    """An open `run` or `step`: what its block came to, said with `set`."""
+    """A `run` or `step`, open inside its `with` block: what the block came to is said with `set`."""
 
-    def __init__(self, recorder: Recorder, step: Step) -> None:
-        self._recorder = recorder
-        self._step = step
-        self._end: dict[str, Any] = {}
+    def __init__(self, db: str | os.PathLike[str] | None, start: Callable[[Recorder, Step | None], Step]) -> None:
+        self._db = db
+        self._start = start
+        self._places: list[tuple[Recorder, Step]] = []
+        self._said: dict[str, Any] = {}
 
     @property
     def run_id(self) -> str:
-        """The run's id: 32 hex digits, a W3C trace id."""
-        return self._step.run_id
+        """The run's id: 32 hex digits, a W3C trace id; empty where nothing is recorded."""
+        return self._places[0][1].run_id if self._places else ""
 
     @property
     def step_id(self) -> str:
-        """The step's id: 16 hex digits, a W3C span id."""
-        return self._step.step_id
+        """The step's id: 16 hex digits, a W3C span id; empty where nothing is recorded."""
+        return self._places[0][1].step_id if self._places else ""
 
+    @guarded
     def set(
         self,
         *,
         output: Any = UNSET,
-        usage: Usage | None = None,
+        usage: Usage | Mapping[str, Any] | None = None,
         model: str | None = None,
         provider: str | None = None,
         response_id: str | None = None,
@@ -59,61 +63,94 @@ class Span:
     ) -> None:
         """Say what the block gave: its output, a model call's usage and model, another status than `ok`."""
         said = {
-            "output": output,
-            "usage": usage,
             "model": model,
             "provider": provider,
             "response_id": response_id,
-            "status": status,
             "stop_reason": stop_reason,
         }
-        self._end.update({key: value for key, value in said.items() if value is not None and value is not UNSET})
+        self._said.update({key: value for key, value in said.items() if value is not None})
+        if output is not UNSET:
+            self._said["output"] = Taken(snapshot(output))  # as it is now: it may change before the block ends
+        if usage is not None:
+            self._said["usage"] = usage if isinstance(usage, Usage) else Usage(**usage)
+        if status is not None:
+            if status not in STEP_STATUSES or status == "running":
+                raise ValueError(f"a step's status is one of {', '.join(STEP_STATUSES)}, not {status!r}")
+            self._said["status"] = status
 
     def score(self, name: str, value: float | None = None, *, label: str | None = None, comment: str | None = None) -> None:
         """Judge this step; on a run's span, the run."""
-        self._recorder.score(self._step, name, value, label=label, comment=comment)
+        for recorder, place in self._places:
+            recorder.score(place, name, value, label=label, comment=comment)
+
+    def __enter__(self) -> Span:
+        self._begin()
+        self._enter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+        self._finish(error)
+
+    @guarded
+    def _begin(self) -> None:
+        self._places = []
+        self._said = {}
+        for recorder, place in _recorders(self._db):
+            self._places.append((recorder, self._start(recorder, place)))
+
+    def _enter(self) -> None:
+        for _recorder, place in self._places:
+            context.enter(place)
+
+    def _leave(self) -> None:
+        for _recorder, place in reversed(self._places):
+            context.leave(place)
+
+    @guarded
+    def _finish(self, error: BaseException | None) -> None:
+        said = dict(self._said)
+        if error is not None:
+            said["status"] = _status_for(error)
+            if said["status"] == "error":
+                said["error"] = error
+        for recorder, place in self._places:
+            recorder.end(place, **said)
 
 
-@contextmanager
-def _span(recorder: Recorder, start: Callable[[], Step]) -> Iterator[Span]:
-    step = start()
-    span = Span(recorder, step)
-    token = context.enter(step)
-    try:
-        yield span
-    except BaseException as error:
-        context.leave(token, step)
-        _end_with(recorder, step, error, span._end)  # noqa: SLF001  # the same module's
-        raise
-    context.leave(token, step)
-    recorder.end(step, **span._end)  # noqa: SLF001  # the same module's
+def _recorders(db: str | os.PathLike[str] | None) -> list[tuple[Recorder, Step | None]]:
+    """Give where to record, and in which step: the store named, else all that we are in, else the default one."""
+    if db is not None:
+        recorder = recorder_at(db)
+        return [(recorder, recorder.here())]
+    inside: list[tuple[Recorder, Step | None]] = [(recorder, place) for recorder, place in _places(None)]
+    return inside or [(recorder_at(), None)]
 
 
-def _end_with(recorder: Recorder, step: Step, error: BaseException, said: Mapping[str, Any] = {}) -> None:
-    """End `step` for an exception; its type and text stand at the deepest step alone."""
-    said = {key: value for key, value in said.items() if key != "status"}
+def _places(db: str | os.PathLike[str] | None) -> list[tuple[Recorder, Step]]:
+    """Give the steps we are in: of the store named, else of every store that records this context."""
+    recorders = (recorder_at(db),) if db is not None else all_recorders()
+    found = [(recorder, recorder.here()) for recorder in recorders]
+    return [(recorder, place) for recorder, place in found if place is not None]
+
+
+def _status_for(error: BaseException) -> str:
     if isinstance(error, (GeneratorExit, KeyboardInterrupt)) or _is_cancelled(error):
-        recorder.end(step, "cancelled", **said)
-        return
+        return "cancelled"
     if isinstance(error, SystemExit):
-        recorder.end(step, "ok" if error.code in {None, 0} else "error", **said)
-        return
-    # An int on the exception itself: nothing of ours keeps the host's exception alive.
-    first = getattr(error, "__counterfoil_step__", None)
-    if first is None or first == step.step_id:
-        try:
-            error.__counterfoil_step__ = step.step_id  # type: ignore[attr-defined]  # a mark of ours
-        except AttributeError:  # an exception with slots
-            first = None
-        recorder.end(step, "error", error=error, **said)
-    else:
-        recorder.end(step, "error", **said)
+        return "ok" if error.code is None or error.code == 0 else "error"
+    return "error"
 
 
 def _is_cancelled(error: BaseException) -> bool:
     # asyncio takes 30 ms to import: where nobody has, nobody was cancelled by it.
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)
+    for module, name in (("asyncio", "CancelledError"), ("concurrent.futures", "CancelledError"), ("trio", "Cancelled")):
+        kind = getattr(sys.modules.get(module), name, None)
+        if isinstance(kind, type) and isinstance(error, kind):
+            return True
+    return False
 
 
 def run(
@@ -125,31 +162,28 @@ def run(
     input: Any = UNSET,  # noqa: A002  # the column's name
     db: str | os.PathLike[str] | None = None,
     traceparent: str | None = None,
-) -> Any:
+) -> Span:
     """Make everything inside `with counterfoil.run(name):` one run, whatever frameworks take part.
 
     `task` names the kind of task, so that runs of different agents can be compared; `session` is the
     conversation; `labels` are yours. `traceparent` (W3C) makes it a part of a run in another process.
     Inside another run it is a workflow step of that run.
     """
-    recorder = recorder_at(db)
 
-    def start() -> Step:
-        parent = recorder.here()
-        under = context.parse_traceparent(traceparent) if traceparent and parent is None else None
+    def start(recorder: Recorder, place: Step | None) -> Step:
         return recorder.start(
             "workflow",
             name,
             framework=FRAMEWORK,
-            parent=parent,
-            under=under,
+            parent=place,
+            under=context.parse_traceparent(traceparent) if traceparent and place is None else None,
             task=task,
             session=session,
-            labels={str(key): str(value) for key, value in labels.items()} if labels else None,
+            labels=labels,
             input=input,
         )
 
-    return _span(recorder, start)
+    return Span(db, start)
 
 
 def step(
@@ -158,16 +192,16 @@ def step(
     kind: StepKind = "other",
     input: Any = UNSET,  # noqa: A002  # the column's name
     db: str | os.PathLike[str] | None = None,
-) -> Any:
+) -> Span:
     """Record a block of your own: `with counterfoil.step("parse", input=...) as span: ... span.set(output=...)`.
 
     With `kind="llm"`, `span.set(usage=..., model=...)` makes it a model call that costs.
     """
-    recorder = recorder_at(db)
-    return _span(
-        recorder,
-        lambda: recorder.start(kind, name, framework=FRAMEWORK, parent=recorder.here(), input=input),
-    )
+
+    def start(recorder: Recorder, place: Step | None) -> Step:
+        return recorder.start(kind, name, framework=FRAMEWORK, parent=place, input=input)
+
+    return Span(db, start)
 
 
 @overload
@@ -182,9 +216,11 @@ def agent(
     owner: str | None = None,
 ) -> F | Callable[[F], F]:
     """Record each call of a function as an agent's turn. Sync, async and generator functions."""
+    if isinstance(function, str):  # @agent("name")
+        function, name = None, function
 
     def decorate(inner: F) -> F:
-        return _recorded(inner, "agent", name or inner.__name__, {"version": version, "owner": owner}, ())
+        return _recorded(inner, "agent", name, {"version": version, "owner": owner}, ())
 
     return decorate if function is None else decorate(function)
 
@@ -197,138 +233,135 @@ def tool(
     function: F | None = None, *, name: str | None = None, reads: str | Sequence[str] = ()
 ) -> F | Callable[[F], F]:
     """Record each call of a function as a tool call; `reads` names the data that every call reads."""
-    sources = (reads,) if isinstance(reads, str) else tuple(reads)
+    if isinstance(function, str):  # @tool("name")
+        function, name = None, function
 
     def decorate(inner: F) -> F:
-        return _recorded(inner, "tool", name or inner.__name__, {}, sources)
+        return _recorded(inner, "tool", name, {}, reads)
 
     return decorate if function is None else decorate(function)
 
 
-def _recorded(inner: F, kind: str, name: str, extra: dict[str, Any], sources: tuple[str, ...]) -> F:
-    try:
-        signature: inspect.Signature | None = inspect.signature(inner)
-    except (TypeError, ValueError):
-        signature = None
+def _recorded(inner: F, kind: str, name: str | None, extra: dict[str, Any], reads: str | Sequence[str]) -> F:
+    if isinstance(inner, (classmethod, staticmethod)):
+        return cast("F", type(inner)(_recorded(inner.__func__, kind, name, extra, reads)))
+    if not inspect.isroutine(inner) and not isinstance(inner, functools.partial):
+        # Put into a function, a class or another framework's tool object would be of no use to anybody.
+        report(f"counterfoil.{kind}", TypeError(f"it takes a function; a {type(inner).__name__} is left as it is"))
+        return inner
+    called = str(name or getattr(inner, "__name__", "") or type(inner).__name__)
+    sources = _names(reads) or ()
+    signature = _signature(inner)
 
-    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Recorder, Step] | None:
-        recorder = recorder_at()
-        step = recorder.start(
-            kind,
-            name,
-            framework=FRAMEWORK,
-            parent=recorder.here(),
-            input=_named(signature, args, kwargs),
-            **extra,
-        )
-        for source in sources:
-            recorder.access(step, source)
-        return recorder, step
+    def span(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Span:
+        def start(recorder: Recorder, place: Step | None) -> Step:
+            arguments = _named(signature, args, kwargs)
+            begun = recorder.start(kind, called, framework=FRAMEWORK, parent=place, input=arguments, **extra)
+            for source in sources:
+                recorder.access(begun, source)
+            return begun
 
-    safe_begin = guarded(begin)
+        return Span(None, start)
 
+    made: Any
     if inspect.isasyncgenfunction(inner):
 
         @functools.wraps(inner)
-        async def recorded_async_generator(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            begun = safe_begin(args, kwargs)
-            if begun is None:
-                async for item in inner(*args, **kwargs):
-                    yield item
-                return
-            recorder, step = begun
-            items: list[Any] = []
-            generator = inner(*args, **kwargs)
+        async def made(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            call, pieces = span(args, kwargs), Pieces()
+            call._begin()  # noqa: SLF001  # the same module's, as all below
             try:
+                generator = inner(*args, **kwargs)
+                resume, value = generator.asend, None
                 while True:
                     # Entered only while the generator's own code runs: its caller is not inside the step.
-                    token = context.enter(step)
+                    call._enter()  # noqa: SLF001
                     try:
-                        item = await anext(generator)
+                        item = await resume(value)
                     except StopAsyncIteration:
                         break
                     finally:
-                        context.leave(token, step)
-                    items.append(item)
-                    yield item
+                        call._leave()  # noqa: SLF001
+                    pieces.add(item)
+                    try:
+                        value, resume = (yield item), generator.asend
+                    except GeneratorExit:
+                        await generator.aclose()
+                        raise
+                    except BaseException as error:  # thrown in from outside: the generator's own to handle
+                        value, resume = error, generator.athrow
             except BaseException as error:
-                await generator.aclose()
-                _end_with(recorder, step, error)
+                call.set(output=pieces.taken())
+                call._finish(error)  # noqa: SLF001
                 raise
-            recorder.end(step, output=items)
+            call.set(output=pieces.taken())
+            call._finish(None)  # noqa: SLF001
 
-        return cast("F", recorded_async_generator)
-
-    if inspect.isgeneratorfunction(inner):
+    elif inspect.isgeneratorfunction(inner):
 
         @functools.wraps(inner)
-        def recorded_generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
-            begun = safe_begin(args, kwargs)
-            if begun is None:
-                return (yield from inner(*args, **kwargs))
-            recorder, step = begun
-            items: list[Any] = []
-            generator = inner(*args, **kwargs)
+        def made(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            call, pieces = span(args, kwargs), Pieces()
+            call._begin()  # noqa: SLF001
             try:
+                generator = inner(*args, **kwargs)
+                resume, value = generator.send, None
                 while True:
-                    token = context.enter(step)
+                    call._enter()  # noqa: SLF001
                     try:
-                        item = next(generator)
+                        item = resume(value)
                     except StopIteration as stop:
                         result = stop.value
                         break
                     finally:
-                        context.leave(token, step)
-                    items.append(item)
-                    yield item
+                        call._leave()  # noqa: SLF001
+                    pieces.add(item)
+                    try:
+                        value, resume = (yield item), generator.send
+                    except GeneratorExit:
+                        generator.close()
+                        raise
+                    except BaseException as error:
+                        value, resume = error, generator.throw
             except BaseException as error:
-                generator.close()
-                _end_with(recorder, step, error)
+                call.set(output=pieces.taken())
+                call._finish(error)  # noqa: SLF001
                 raise
-            recorder.end(step, output=items)
+            call.set(output=pieces.taken())
+            call._finish(None)  # noqa: SLF001
             return result
 
-        return cast("F", recorded_generator)
-
-    if inspect.iscoroutinefunction(inner):
+    elif inspect.iscoroutinefunction(inner):
 
         @functools.wraps(inner)
-        async def recorded_async(*args: Any, **kwargs: Any) -> Any:
-            begun = safe_begin(args, kwargs)
-            if begun is None:
-                return await inner(*args, **kwargs)
-            recorder, step = begun
-            token = context.enter(step)
-            try:
+        async def made(*args: Any, **kwargs: Any) -> Any:
+            with span(args, kwargs) as call:
                 result = await inner(*args, **kwargs)
-            except BaseException as error:
-                context.leave(token, step)
-                _end_with(recorder, step, error)
-                raise
-            context.leave(token, step)
-            recorder.end(step, output=result)
+                call.set(output=result)
             return result
 
-        return cast("F", recorded_async)
+    else:
 
-    @functools.wraps(inner)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        begun = safe_begin(args, kwargs)
-        if begun is None:
-            return inner(*args, **kwargs)
-        recorder, step = begun
-        token = context.enter(step)
-        try:
-            result = inner(*args, **kwargs)
-        except BaseException as error:
-            context.leave(token, step)
-            _end_with(recorder, step, error)
-            raise
-        context.leave(token, step)
-        recorder.end(step, output=result)
-        return result
+        @functools.wraps(inner)
+        def made(*args: Any, **kwargs: Any) -> Any:
+            with span(args, kwargs) as call:
+                result = inner(*args, **kwargs)
+                call.set(output=result)
+            return result
 
-    return cast("F", recorded)
+    return cast("F", made)
+
+
+@guarded
+def _names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except Exception:  # some builtins have none
+        return None
 
 
 def _named(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -344,15 +377,6 @@ def _named(signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: d
     return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
 
 
-def _places(db: str | os.PathLike[str] | None) -> list[tuple[Recorder, Step]]:
-    """Give the steps we are in: of the store named, else of every store that records this context."""
-    from counterfoil.recorder import all_recorders  # noqa: PLC0415  # kept out of the module's own namespace
-
-    recorders = [recorder_at(db)] if db is not None else all_recorders()
-    found = [(recorder, recorder.here()) for recorder in recorders]
-    return [(recorder, place) for recorder, place in found if place is not None]
-
-
 @guarded
 def access(
     source: str,
@@ -366,7 +390,8 @@ def access(
 
     Outside of any step it does nothing.
     """
-    read = [one if isinstance(one, Item) else Item(str(one)) for one in items]
+    several = (items,) if isinstance(items, (str, Item)) else items
+    read = [one if isinstance(one, Item) else Item(str(one)) for one in several]
     for recorder, place in _places(db):
         recorder.access(place, source, query=query, items=read, size=size)
 
@@ -413,6 +438,7 @@ def score(
         recorder.score(place, name, value, label=label, comment=comment)
 
 
+@guarded
 def traceparent(db: str | os.PathLike[str] | None = None) -> str | None:
     """Give the W3C traceparent of the current step, to send along to another process; None outside of any."""
     for _recorder, place in _places(db):

@@ -5,18 +5,22 @@ pluggy collects, once; what it collected is kept as tuples of plain functions.
 
 from __future__ import annotations
 
-import functools
 import os
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pluggy
 
 from counterfoil import hookspecs
+from counterfoil.adapters import Adapter
 from counterfoil.guard import report
+from counterfoil.snapshot import text_of
 
 if TYPE_CHECKING:
-    from counterfoil.adapters import Adapter
+    from importlib.metadata import EntryPoint
+
     from counterfoil.redact import Redactor
 
 __all__ = ["Plugin", "collect_adapters", "collect_redactors", "hookimpl", "listed", "manager", "reset"]
@@ -24,7 +28,7 @@ __all__ = ["Plugin", "collect_adapters", "collect_redactors", "hookimpl", "liste
 #: Marks the functions of a plugin: `@counterfoil.hookimpl`.
 hookimpl = pluggy.HookimplMarker("counterfoil")
 
-GROUP = "counterfoil"
+GROUP: Final = "counterfoil"
 
 
 class Plugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,88 +42,165 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-@functools.cache
-def _load() -> tuple[pluggy.PluginManager, tuple[Plugin, ...]]:
-    """Load every plugin once. `$COUNTERFOIL_PLUGINS` names those wanted, with commas; empty: none."""
+class _Loader:
+    """What the plugins are, looked for once. Nothing is reported before it is known: a report asks for redactors."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.busy = False
+        self.manager: pluggy.PluginManager | None = None
+        self.plugins: tuple[Plugin, ...] = ()
+        self.collected: dict[str, tuple[Any, ...]] = {}
+
+    def load(self) -> pluggy.PluginManager | None:
+        """Load every plugin; None while that is under way (a plugin that records as it is imported)."""
+        problems: list[tuple[str, BaseException]] = []
+        with self.lock:
+            if self.manager is None and not self.busy:
+                self.busy = True
+                try:
+                    manager = pluggy.PluginManager("counterfoil")
+                    manager.add_hookspecs(hookspecs)
+                    self.plugins = tuple(_load(manager, entry, problems) for entry in _entries(problems))
+                    self.manager = manager
+                finally:
+                    self.busy = False
+            found = self.manager
+        for place, problem in problems:
+            report(place, problem)
+        return found
+
+    def collect(self, hook: str, wanted: Callable[[Any], bool]) -> tuple[Any, ...] | None:
+        """Give what the plugins' functions for `hook` give, each called by itself; None while that is under way."""
+        manager = self.load()
+        problems: list[tuple[str, BaseException]] = []
+        with self.lock:
+            if manager is None or self.busy:
+                return None
+            found = self.collected.get(hook)
+            if found is None:
+                self.busy = True
+                try:
+                    found = self.collected[hook] = tuple(_call_each(manager, hook, wanted, problems))
+                finally:
+                    self.busy = False
+        for place, problem in problems:
+            report(place, problem)
+        return found
+
+
+_loader = _Loader()
+
+
+def _in_child() -> None:
+    _loader.lock = threading.RLock()
+    _loader.busy = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
+def _entries(problems: list[tuple[str, BaseException]]) -> list[EntryPoint]:
+    """Find the plugins installed. `$COUNTERFOIL_PLUGINS` names those wanted, with commas; empty: none."""
     import importlib.metadata  # noqa: PLC0415  # 10 ms that `import counterfoil` need not cost
 
-    loaded = pluggy.PluginManager("counterfoil")
-    loaded.add_hookspecs(hookspecs)
     wanted = os.environ.get("COUNTERFOIL_PLUGINS")
     names = None if wanted is None else {name.strip() for name in wanted.split(",")}
-    plugins: list[Plugin] = []
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        if names is not None and entry.name not in names:
-            continue
-        error: str | None = None
-        module: Any = None
-        try:
-            module = entry.load()
-            loaded.register(module, name=entry.name)
-            _check(loaded, module)
-        except Exception as problem:
-            report(f"plugin {entry.name}", problem)
-            error = f"{type(problem).__name__}: {problem}"
-            if module is not None and loaded.is_registered(module):
-                loaded.unregister(module)
-        hooks = tuple(sorted(caller.name for caller in loaded.get_hookcallers(module) or ())) if not error else ()
-        plugins.append(
-            Plugin(
-                name=entry.name,
-                module=entry.value,
-                distribution=entry.dist.name if entry.dist else None,
-                version=entry.dist.version if entry.dist else None,
-                hooks=hooks,
-                error=error,
-            )
-        )
-    return loaded, tuple(plugins)
+    if names == {""}:
+        return []
+    try:
+        entries = importlib.metadata.entry_points(group=GROUP)
+    except Exception as problem:  # one distribution's broken metadata
+        problems.append(("looking for plugins", problem))
+        return []
+    return [entry for entry in entries if names is None or entry.name in names]
 
 
-def _check(loaded: pluggy.PluginManager, module: Any) -> None:
-    """Refuse a plugin with a hook that does not exist: a misspelt one would silently do nothing."""
-    known = {name for name in vars(hookspecs) if name.startswith("register_")}
-    for caller in loaded.get_hookcallers(module) or ():
-        if caller.name not in known:
+def _load(
+    manager: pluggy.PluginManager, entry: EntryPoint, problems: list[tuple[str, BaseException]]
+) -> Plugin:
+    error: str | None = None
+    hooks: tuple[str, ...] = ()
+    registered: Any = None
+    try:
+        module = entry.load()
+        manager.register(module, name=entry.name)
+        registered = module
+        hooks = _hooks(manager, module)
+    except (Exception, SystemExit) as problem:
+        error = text_of(f"{type(problem).__name__}: {text_of(problem)}", 2_000)
+        problems.append((f"plugin {entry.name}", RuntimeError(error)))
+        if registered is not None:
+            manager.unregister(registered)
+    return Plugin(
+        name=entry.name,
+        module=entry.value,
+        distribution=entry.dist.name if entry.dist else None,
+        version=entry.dist.version if entry.dist else None,
+        hooks=hooks,
+        error=error,
+    )
+
+
+def _hooks(manager: pluggy.PluginManager, module: Any) -> tuple[str, ...]:
+    """Give the hooks of a plugin; refuse one that does not exist: a misspelt one would silently do nothing."""
+    callers = manager.get_hookcallers(module) or []
+    for caller in callers:
+        if not caller.has_spec():
             raise LookupError(f"there is no hook {caller.name!r}")
+        if any(one.plugin is module and (one.hookwrapper or one.wrapper) for one in caller.get_hookimpls()):
+            raise TypeError(f"{caller.name} is called by itself: there is nothing that it could wrap")
+    return tuple(sorted(caller.name for caller in callers))
+
+
+def _call_each(
+    manager: pluggy.PluginManager,
+    hook: str,
+    wanted: Callable[[Any], bool],
+    problems: list[tuple[str, BaseException]],
+) -> list[Any]:
+    """Call each plugin's function by itself: in one pluggy call, one that raises stops the rest."""
+    found: list[Any] = []
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        try:
+            given = list(implementation.function() or ())
+            for one in given:
+                if not wanted(one):
+                    raise TypeError(f"{text_of(one, 200)} is none of what it is to give")
+            found.extend(given)
+        except (Exception, SystemExit) as problem:
+            problems.append((f"plugin {implementation.plugin_name}: {hook}", problem))
+    return found
 
 
 def manager() -> pluggy.PluginManager:
     """Give pluggy's manager with every plugin that loads."""
-    return _load()[0]
+    found = _loader.load()
+    if found is None:
+        raise RuntimeError("a plugin asks for the plugins while it is being loaded")
+    return found
 
 
 def listed() -> tuple[Plugin, ...]:
     """Give every plugin found, the broken ones with their error."""
-    return _load()[1]
+    _loader.load()
+    return _loader.plugins
 
 
 def reset() -> None:
     """Forget what was loaded, so that the next use looks again."""
-    _load.cache_clear()
-    collect_redactors.cache_clear()
-    collect_adapters.cache_clear()
+    global _loader
+    _loader = _Loader()
 
 
-def _collect(hook: str) -> list[Any]:
-    """Call each plugin's hook by itself: in one pluggy call, one that raises stops the rest."""
-    found: list[Any] = []
-    caller = getattr(manager().hook, hook)
-    for implementation in caller.get_hookimpls():
-        try:
-            found.extend(implementation.function() or ())
-        except Exception as error:
-            report(f"plugin {implementation.plugin_name}: {hook}", error)
-    return found
+def collect_redactors() -> tuple[Redactor, ...] | None:
+    """Give the redactors of all plugins; None while they are being loaded."""
+    from counterfoil.redact import Rule  # noqa: PLC0415  # most who ask for plugins ask for none of these
+
+    return _loader.collect("register_redactors", lambda one: isinstance(one, Rule) or callable(one))
 
 
-@functools.cache
-def collect_redactors() -> tuple[Redactor, ...]:
-    """Give the redactors of all plugins."""
-    return tuple(_collect("register_redactors"))
-
-
-@functools.cache
 def collect_adapters() -> tuple[Adapter, ...]:
     """Give the adapters of all plugins."""
-    return tuple(_collect("register_adapters"))
+    return _loader.collect("register_adapters", lambda one: isinstance(one, Adapter)) or ()

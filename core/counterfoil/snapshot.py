@@ -8,15 +8,17 @@ What JSON knows goes through msgspec as it is. All else is put in a marked, boun
 from __future__ import annotations
 
 import base64
+import dataclasses
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from counterfoil.events import encode
 
-__all__ = ["LIMIT_CHARS", "LIMIT_NODES", "snapshot", "text_of"]
+__all__ = ["LIMIT_CHARS", "LIMIT_NODES", "Pieces", "Taken", "count_of", "number_of", "snapshot", "text_of"]
 
 #: A longer string is cut to this many characters.
 LIMIT_CHARS: Final = 262_144
@@ -28,6 +30,14 @@ LIMIT_DEPTH: Final = 60
 LIMIT_REPR: Final = 2_000
 LIMIT_BYTES: Final = 65_536
 
+_INT64: Final = 1 << 63
+
+
+class Taken(bytes):
+    """A payload that is JSON already: `snapshot` gives it as it is."""
+
+    __slots__ = ()
+
 
 class _TooMuch(Exception):  # noqa: N818  # control flow, not an error
     """The quick check met something that JSON does not know, or too much of it."""
@@ -35,25 +45,42 @@ class _TooMuch(Exception):  # noqa: N818  # control flow, not an error
 
 def snapshot(value: Any) -> bytes:
     """Give `value` as JSON bytes, bounded; never raises, whatever the value's own methods do."""
+    if type(value) is Taken:
+        return value
     try:
-        budget = _check(value, 0, LIMIT_NODES)
-        if budget >= 0:
+        if _check(value, 0, LIMIT_NODES) >= 0:
             return encode(value)
     except Exception:  # noqa: S110  # the careful way below takes what the quick one refused
         pass
-    try:
-        return encode(_Careful().plain(value, 0))
-    except Exception as error:
-        return encode({"$object": _type_name(value), "error": type(error).__name__})
+    return encode(_Careful().plain(value, 0))
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Any, limit: int = LIMIT_CHARS) -> str:
     """Give `str(value)`, bounded and encodable; a marker if the value's own `__str__` raises."""
     try:
-        text = value if type(value) is str else str(value)
+        # str.__str__: a subclass is a live object, with whatever its own __str__ does
+        text = str.__str__(value if isinstance(value, str) else str(value))
     except Exception as error:
-        return f"<{_type_name(value)}: str() raised {type(error).__name__}>"
-    return _encodable(_cut(text, LIMIT_CHARS))
+        text = f"<{_type_name(type(value))}: str() raised {_type_name(type(error))}>"
+    return _encodable(_cut(text, limit))
+
+
+def count_of(value: Any) -> int | None:
+    """Give a count as an int that the store can hold; None for what is none."""
+    try:
+        count = int(value) if not isinstance(value, (bool, str, bytes)) else -1
+    except Exception:
+        return None
+    return count if 0 <= count < _INT64 else None
+
+
+def number_of(value: Any) -> float | None:
+    """Give a finite float; None for what is none."""
+    try:
+        number = float(value) if not isinstance(value, (str, bytes)) else math.nan
+    except Exception:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _check(value: Any, depth: int, budget: int) -> int:
@@ -63,19 +90,19 @@ def _check(value: Any, depth: int, budget: int) -> int:
         if len(value) > LIMIT_CHARS:
             raise _TooMuch
         # A long string counts as many values, so that the sum of all strings is bounded too.
-        return budget - 1 - (len(value) >> 7)
+        return budget - 1 - (len(value) >> 4)
     if kind is dict:
-        if depth > LIMIT_DEPTH:
+        if depth > LIMIT_DEPTH or len(value) > budget:
             raise _TooMuch
         for key, item in value.items():
-            if type(key) is not str:
+            if type(key) is not str or len(key) > LIMIT_REPR:
                 raise _TooMuch
-            budget = _check(item, depth + 1, budget)
+            budget = _check(item, depth + 1, budget - (len(key) >> 4))
         if budget < 0:
             raise _TooMuch
         return budget - 1
     if kind is list or kind is tuple:
-        if depth > LIMIT_DEPTH:
+        if depth > LIMIT_DEPTH or len(value) > budget:
             raise _TooMuch
         for item in value:
             budget = _check(item, depth + 1, budget)
@@ -85,7 +112,7 @@ def _check(value: Any, depth: int, budget: int) -> int:
     if value is None or kind is bool:
         return budget - 1
     if kind is int:
-        if -(2**63) <= value < 2**64:
+        if -_INT64 <= value < 2 * _INT64:
             return budget - 1
         raise _TooMuch
     # msgspec would write nan as null
@@ -95,7 +122,10 @@ def _check(value: Any, depth: int, budget: int) -> int:
 
 
 class _Careful:
-    """The slow way: one walk that turns anything into plain JSON values, within a budget."""
+    """The slow way: one walk that turns anything into plain JSON values, within a budget.
+
+    What a value is, its type says: `isinstance` would ask the value itself, and a proxy may raise then.
+    """
 
     def __init__(self) -> None:
         self.nodes = LIMIT_NODES
@@ -106,74 +136,123 @@ class _Careful:
         self.nodes -= 1
         if self.nodes < 0:
             return {"$cut": "too many values"}
+        try:
+            return self.one(value, type(value), depth)
+        except Exception as error:
+            return {"$object": _type_name(type(value)), "error": _type_name(type(error))}
+
+    def one(self, value: Any, kind: type, depth: int) -> Any:
         if value is None or value is True or value is False:
             return value
-        if isinstance(value, str):
-            text = _cut(str(value), min(LIMIT_CHARS, max(self.chars, 0)))
-            self.chars -= len(text)
-            return _encodable(text)
-        if isinstance(value, int):
-            number = int(value)
-            return number if -(2**63) <= number < 2**64 else {"$int": _cut(hex(number), LIMIT_REPR)}
-        if isinstance(value, float):
-            return float(value) if math.isfinite(value) else {"$float": repr(float(value))}
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            data = bytes(value[:LIMIT_BYTES])
-            return {"$bytes": len(value), "base64": base64.b64encode(data).decode()}
+        if issubclass(kind, str):
+            return self.text(str.__str__(value), LIMIT_CHARS)
+        if issubclass(kind, int):
+            number = int.__int__(value)
+            fits = -_INT64 <= number < 2 * _INT64
+            return number if fits else {"$int": self.text(hex(number), LIMIT_REPR)}
+        if issubclass(kind, float):
+            real = float.__float__(value)
+            return real if math.isfinite(real) else {"$float": repr(real)}
+        if issubclass(kind, (bytes, bytearray, memoryview)):
+            view = memoryview(value)
+            data = view[: min(LIMIT_BYTES, max(self.chars, 0))].tobytes()[:LIMIT_BYTES]
+            self.chars -= len(data)
+            return {"$bytes": view.nbytes, "base64": base64.b64encode(data).decode()}
         if id(value) in self.open:
-            return {"$cycle": _type_name(value)}
+            return {"$cycle": _type_name(kind)}
         if depth > LIMIT_DEPTH:
             return {"$cut": "too deep"}
         self.open.add(id(value))
         try:
-            return self.container(value, depth)
-        except Exception as error:
-            return {"$object": _type_name(value), "error": type(error).__name__}
+            return self.container(value, kind, depth)
         finally:
             self.open.discard(id(value))
 
-    def container(self, value: Any, depth: int) -> Any:
-        if isinstance(value, Mapping):
-            return {self.key(key): self.plain(item, depth + 1) for key, item in self.some(value.items())}
-        if isinstance(value, (list, tuple)):
+    def container(self, value: Any, kind: type, depth: int) -> Any:
+        if issubclass(kind, Mapping):
+            return self.fields(value.items(), depth)
+        if issubclass(kind, (list, tuple)):
             return [self.plain(item, depth + 1) for item in self.some(value)]
-        if isinstance(value, (set, frozenset)):
-            items = [self.plain(item, depth + 1) for item in self.some(value)]
-            return {"$set": sorted(items, key=repr)}
-        dump = getattr(value, "model_dump", None)
-        if callable(dump) and not isinstance(value, type):
+        if issubclass(kind, (set, frozenset)):
+            return {"$set": sorted((self.plain(item, depth + 1) for item in self.some(value)), key=repr)}
+        names = _field_names(kind)
+        if names is not None:
+            return self.fields(((name, getattr(value, name, None)) for name in names), depth)
+        if hasattr(kind, "model_dump"):
             # pydantic: the fields as they are, not model_dump(), which runs the host's serializers
-            fields = getattr(value, "__dict__", None)
-            if isinstance(fields, dict):
-                return {self.key(key): self.plain(item, depth + 1) for key, item in self.some(fields.items())}
-        if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-            return {
-                name: self.plain(getattr(value, name, None), depth + 1)
-                for name in self.some(value.__dataclass_fields__)
-            }
+            extra = getattr(value, "__pydantic_extra__", None) or {}
+            return self.fields({**vars(value), **extra}.items(), depth)
         try:
-            # dates, UUIDs, decimals, enums, msgspec structs
-            return msgspec.to_builtins(value)
+            # dates, UUIDs, decimals, enums
+            builtin = msgspec.to_builtins(value)
         except Exception:
-            return {"$object": _type_name(value), "repr": self.repr(value)}
+            return {"$object": _type_name(kind), "repr": self.repr(value)}
+        return self.plain(builtin, depth + 1)
+
+    def fields(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, item in self.some(items):
+            name = self.key(key)
+            while name in made:  # two keys that look alike: 1 and "1"
+                name = f"{name}#{len(made)}"
+            made[name] = self.plain(item, depth + 1)
+        return made
 
     def key(self, key: Any) -> str:
-        return _encodable(_cut(key, LIMIT_REPR)) if isinstance(key, str) else self.repr(key)
+        return self.text(str.__str__(key), LIMIT_REPR) if issubclass(type(key), str) else self.repr(key)
 
-    def some(self, items: Any) -> Any:
-        for item in items:
+    def some(self, items: Iterable[Any]) -> Iterator[Any]:
+        # At once, in one call: another thread may change it while we walk.
+        for item in list(itertools.islice(items, max(self.nodes, 0) + 1)):
             if self.nodes < 0:
                 return
             yield item
 
     def repr(self, value: Any) -> str:
         try:
-            text = repr(value)
+            text = str.__str__(repr(value))
         except Exception as error:
-            return f"<repr() raised {type(error).__name__}>"
-        text = _encodable(_cut(text, LIMIT_REPR))
+            text = f"<repr() raised {_type_name(type(error))}>"
+        return self.text(text, LIMIT_REPR)
+
+    def text(self, text: str, limit: int) -> str:
+        text = _cut(text, min(limit, max(self.chars, 0)))
         self.chars -= len(text)
-        return text
+        return _encodable(text)
+
+
+class Pieces:
+    """What a generator gives, one piece after the other: each taken at once, all of them bounded."""
+
+    def __init__(self) -> None:
+        self._taken: list[bytes] = []
+        self._size = 0
+        self._count = 0
+
+    def add(self, piece: Any) -> None:
+        """Take one more."""
+        self._count += 1
+        if self._size < LIMIT_TOTAL and len(self._taken) < LIMIT_NODES:
+            taken = snapshot(piece)
+            self._size += len(taken)
+            self._taken.append(taken)
+
+    def taken(self) -> Taken:
+        """Give them all as one JSON array."""
+        pieces = self._taken
+        if len(pieces) < self._count:
+            pieces = [*pieces, encode({"$cut": f"{len(pieces)} of {self._count} pieces"})]
+        return Taken(b"[" + b",".join(pieces) + b"]")
+
+
+def _field_names(kind: type) -> Iterable[str] | None:
+    """Give the names of the fields of a dataclass, a msgspec struct or an attrs class."""
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    if issubclass(kind, msgspec.Struct):
+        return kind.__struct_fields__
+    attributes = getattr(kind, "__attrs_attrs__", None)
+    return None if attributes is None else [attribute.name for attribute in attributes]
 
 
 def _cut(text: str, limit: int) -> str:
@@ -190,6 +269,8 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _type_name(value: Any) -> str:
-    kind = type(value)
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _type_name(kind: type) -> str:
+    try:
+        return _encodable(_cut(f"{kind.__module__}.{kind.__qualname__}", LIMIT_REPR))
+    except Exception:  # a metaclass may do anything
+        return "object"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
+from counterfoil import ids
 from counterfoil.turns import Turn
 
 if TYPE_CHECKING:
@@ -11,7 +14,9 @@ if TYPE_CHECKING:
 
     from counterfoil.handoffs import Handoff
 
-__all__ = ["Step"]
+__all__ = ["Step", "raised_here"]
+
+_json: Final = msgspec.json.Decoder()
 
 
 class Step:
@@ -24,7 +29,7 @@ class Step:
     __slots__ = (
         "agent",
         "aliases",
-        "arguments",
+        "arguments_json",
         "asked",
         "call_id",
         "came_by",
@@ -39,6 +44,7 @@ class Step:
         "open",
         "parent",
         "pending",
+        "pid",
         "returns",
         "run_id",
         "said",
@@ -68,24 +74,36 @@ class Step:
         self.name = name
         self.framework = framework
         self.started_ns = started_ns
+        self.pid = ids.own_pid()
         self.open = True
-        self.children: set[Step] | None = None
+        # Made at once: two threads that find None would each make its own.
+        self.children: set[Step] = set()
         self.agent: str | None = None
         self.turn: Turn | None = None
         self.turn_step: Step | None = None
         self.aliases: tuple[str, ...] = ()
         self.call_id: str | None = None
         self.native_id: str | None = None
-        self.arguments: Any = None  # of a tool: plain JSON values
+        self.arguments_json: bytes | None = None  # of a tool
         self.decided: str | None = None
         self.said: str | None = None  # what the model said beside the call of this tool
         # handoffs: see handoffs.py
-        self.asked: list[Handoff] | None = None
-        self.returns: list[Handoff] | None = None
-        self.pending: list[Handoff] | None = None
+        self.asked: list[Handoff] = []
+        self.returns: list[Handoff] = []
+        self.pending: list[Handoff] = []
         self.last_agent: Step | None = None
         self.handed_on = False  # an agent's turn that passed control to another
         self.came_by = False  # an agent's turn that a known handoff led to
+
+    @property
+    def arguments(self) -> Any:
+        """A tool's arguments, as plain JSON values of their own; None where there are none, or content is not recorded."""
+        return None if self.arguments_json is None else _json.decode(self.arguments_json)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether it was begun before this process was forked off: it is another process's."""
+        return self.pid != ids.own_pid()
 
     def above(self) -> Iterator[Step]:
         """Give the steps that this one stands in, nearest first."""
@@ -104,5 +122,38 @@ class Step:
             last = step
         return last
 
+    def standing(self) -> Step:
+        """Give this step, or if it has ended the nearest above it that is open, else the root: where late work goes."""
+        step = self
+        while not step.open and step.parent is not None:
+            step = step.parent
+        return step
+
     def __repr__(self) -> str:
         return f"<Step {self.kind} {self.name!r} {self.step_id}{'' if self.open else ' ended'}>"
+
+
+_MARK: Final = "__counterfoil__"
+_MARKS: Final = 256
+
+
+def raised_here(step: Step, error: BaseException) -> bool:
+    """Tell whether `step` is the deepest that `error` ended; if so the steps above will know.
+
+    A mark on the exception tells: ids alone, so nothing of ours keeps it alive, and it can be pickled.
+    """
+    try:
+        if _came_through(step.step_id, error):
+            return False
+        marks = (*vars(error).get(_MARK, ()), step.step_id, *(above.step_id for above in step.above()))
+        # Not setattr: a frozen exception's own would refuse.
+        BaseException.__setattr__(error, _MARK, marks[-_MARKS:])
+    except Exception:
+        return True
+    return True
+
+
+def _came_through(step_id: str, error: BaseException) -> bool:
+    if step_id in vars(error).get(_MARK, ()):
+        return True
+    return isinstance(error, BaseExceptionGroup) and all(_came_through(step_id, one) for one in error.exceptions)

@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from counterfoil import ids
@@ -29,8 +30,15 @@ __all__ = ["ROTATE_BYTES", "ROTATE_SECONDS", "Tape", "folder_of"]
 ROTATE_BYTES: Final = 8 << 20
 ROTATE_SECONDS: Final = 300
 RETRY_SECONDS: Final = 5
+CHECK_SECONDS: Final = 1
 
-_NOWHERE: Final = -1
+_CLOSED: Final = (-1, "")
+#: Out of the way of hosts that close and reuse the low numbers.
+_FIRST_NUMBER: Final = 64
+
+# One lock for all tapes of a process, and never for a plain write: a fork waits for it, so that no child comes to
+# hold a descriptor that nobody knows of (it would keep the parent's lock for as long as the child lives).
+_lock = threading.RLock()
 
 
 def folder_of(store: str) -> str:
@@ -41,209 +49,213 @@ def folder_of(store: str) -> str:
 class Tape:
     """One process's tape. Thread-safe; a forked child finds itself on a new tape.
 
-    `on_new_writer()` is called whenever a new tape begins, at first use and after a fork: numbers given to
-    messages are only good within one writer.
+    `on_new_writer()` is called whenever a new tape begins: at first use, after a fork or a `close`, and where the
+    old one was taken from us. Numbers given to messages are only good within one writer.
     """
 
     def __init__(self, store: str, on_new_writer: Callable[[], None]) -> None:
         self.folder: Final = folder_of(store)
         self._on_new_writer = on_new_writer
-        self._lock = threading.RLock()
-        self._fd = _NOWHERE
-        self._identity = (0, 0)
-        self._checked = 0.0
-        self._opened = 0.0
+        # Read at once, so that no line goes to a writer that it was not made for. Within one writer the
+        # descriptor's number stays: rotation puts the next file behind it.
+        self._open: tuple[int, str] = _CLOSED
+        self._identity: tuple[int, int] | None = None
+        self._retired: tuple[int, tuple[int, int] | None] | None = None
+        self._segment = 0
         self._size = 0
         self._torn = False
-        self._retry_at = 0.0
+        self._opened_at = self._checked_at = self._retry_at = self._rotate_at = 0.0
         self._said: set[int | None] = set()
-        self.writer = ""
-        self.segment = 0
-        self.lines = 0
-        self.dropped = 0
         self._sequence = itertools.count(1)
         _tapes.add(self)
+
+    @property
+    def writer(self) -> str:
+        """The name of the tape; empty while there is none."""
+        return self._open[1]
 
     def next_q(self) -> int:
         """Give the next number of this process's events. Gaps are harmless, order is what counts."""
         return next(self._sequence)
 
-    def begin(self) -> None:
-        """Open the tape if it is not: before numbers are given to messages, as they belong to a writer."""
-        if self._fd == _NOWHERE:
-            self._open_first()
+    def begin(self) -> str:
+        """Open the tape if it is not, and give its writer; empty where it cannot be written now.
 
-    def write(self, line: bytes) -> bool:
-        """Put `line` (newline included) on the tape in one write(2); tell whether the kernel took it.
-
-        Never raises: where the tape cannot be written the line is dropped and counted, and the
-        reason is logged once.
+        Before numbers are given to messages, as they belong to a writer.
         """
         now = time.monotonic()
-        if now - self._checked > 1.0:
+        if now - self._checked_at > CHECK_SECONDS:
             self._check(now)
-        fd = self._fd
-        if fd == _NOWHERE and not self._open_first():
-            self.dropped += 1
+        return self._open[1] or self._open_first(now)
+
+    def write(self, line: bytes, writer: str) -> bool:
+        """Put `line` (newline included) on the tape of `writer` in one write(2); tell whether the kernel took it.
+
+        Never raises. Where it is not taken, `writer` may have ended: then number the messages anew. Else the
+        reason is logged once.
+        """
+        fd, current = self._open
+        if current != writer or not writer:
             return False
         if self._torn:
             # A full disk left half a line: end it, so that it costs no other.
             line = b"\n" + line
         try:
-            done = os.write(self._fd, line)
-            if done != len(line):
-                done += self._finish(line, done)
+            done = os.write(fd, line)
         except OSError as error:
-            if error.errno == errno.EBADF and self._reopen():
-                return self.write(line)
-            self._complain(error)
-            self.dropped += 1
+            if error.errno == errno.EBADF:
+                self._check(time.monotonic())
+            else:
+                self._complain(error)
             return False
+        self._torn = done != len(line)
         if self._torn:
-            self._torn = False
-        self.lines += 1
+            self._complain(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            return False
         self._size += done
-        if self._size > ROTATE_BYTES or now - self._opened > ROTATE_SECONDS:
-            self._rotate(now)
+        if self._size > ROTATE_BYTES:
+            self._rotate()
         return True
 
     def close(self) -> None:
-        """Say that this process has ended in good order, and let go of the tape."""
-        with self._lock:
-            if self._fd == _NOWHERE:
-                return
-            self.write(encode(Head(k="exit", t=ids.now_ns(), q=self.next_q())) + b"\n")
-            fd, self._fd = self._fd, _NOWHERE
-            os.close(fd)
+        """Say that this process has ended in good order, and let go of the tape. A later event begins another."""
+        with _lock:
+            fd, writer = self._open
+            if writer:
+                line = encode(Head(k="exit", t=ids.now_ns(), q=self.next_q())) + b"\n"
+                with suppress(OSError):
+                    os.write(fd, b"\n" + line if self._torn else line)
+                self._retire()
 
-    def _finish(self, line: bytes, done: int) -> int:
-        more = 0
-        try:
-            with self._lock:
-                while done + more < len(line):
-                    more += os.write(self._fd, line[done + more :])
-        except OSError:
-            self._torn = True
-            raise
-        return more
-
-    def _check(self, now: float) -> None:
-        """At most every second: is the descriptor still ours, and the file still in the folder?"""
-        self._checked = now
-        if self._fd == _NOWHERE:
-            return
-        try:
-            stat = os.fstat(self._fd)
-            if (stat.st_dev, stat.st_ino) == self._identity and stat.st_nlink:
-                return
-            ours = (stat.st_dev, stat.st_ino) == self._identity
-        except OSError:
-            ours = False
-        with self._lock:
-            # A host that closed every descriptor (to become a daemon) may have given our number to a
-            # file of its own: leave that alone.
-            if ours:
-                os.close(self._fd)
-            self._fd = _NOWHERE
-
-    def _reopen(self) -> bool:
-        with self._lock:
-            self._fd = _NOWHERE
-            return self._open_first()
-
-    def _open_first(self) -> bool:
-        with self._lock:
-            if self._fd != _NOWHERE:
-                return True
-            now = time.monotonic()
-            if now < self._retry_at:
-                return False
+    def _open_first(self, now: float) -> str:
+        if now < self._retry_at:
+            return ""
+        problem: OSError | None = None
+        with _lock:
+            if self._open[1]:
+                return self._open[1]
+            writer = ids.process_uid()
+            self._segment = 0
+            self._sequence = itertools.count(1)
             try:
-                if not self.writer:
-                    self._new_writer()
-                self._fd = self._open_segment()
+                fd = self._make_segment(writer)
             except OSError as error:
                 self._retry_at = now + RETRY_SECONDS
-                self._complain(error)
-                return False
-            return True
+                problem = error
+            else:
+                self._on_new_writer()
+                self._identity = _identity_of(fd)
+                self._checked_at = now
+                self._open = (fd, writer)
+        if problem is not None:
+            self._complain(problem)
+        return self._open[1]
 
-    def _new_writer(self) -> None:
-        self.writer = ids.process_uid()
-        self.segment = 0
-        self._sequence = itertools.count(1)
-        self._on_new_writer()
-
-    def _open_segment(self) -> int:
-        if not os.path.isdir(os.path.dirname(self.folder) or "."):
-            raise FileNotFoundError(errno.ENOENT, "the folder does not exist", os.path.dirname(self.folder))
+    def _make_segment(self, writer: str) -> int:
+        """Make the next segment of `writer`, lock it, and give its descriptor."""
+        parent = os.path.dirname(self.folder) or "."
+        if not os.path.isdir(parent):
+            raise FileNotFoundError(errno.ENOENT, "the folder does not exist", parent)
         if not os.path.isdir(self.folder):
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            with open(os.path.join(self.folder, ".gitignore"), "w", encoding="ascii") as ignore:
+            with suppress(OSError), open(os.path.join(self.folder, ".gitignore"), "w", encoding="ascii") as ignore:
                 ignore.write("*\n")
-        self.segment += 1
-        final = os.path.join(self.folder, f"{self.writer}.{self.segment:06d}.tape")
+        self._segment += 1
+        final = os.path.join(self.folder, f"{writer}.{self._segment:06d}.tape")
         making = final[:-5] + ".new"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         fd = os.open(making, flags, 0o600)
         try:
-            if sys.platform != "win32":
-                fcntl.flock(fd, fcntl.LOCK_EX)
-                # Out of the way of hosts that close and reuse the low numbers.
-                high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
-                os.close(fd)
-                fd = high
-            line = encode(
-                Head(
-                    k="open",
-                    t=ids.now_ns(),
-                    q=self.next_q(),
-                    format=FORMAT,
-                    pid=os.getpid(),
-                    segment=self.segment,
-                    parts=("text",),
-                )
+            fd = _locked_high(fd)
+            opening = Head(
+                k="open",
+                t=ids.now_ns(),
+                q=self.next_q(),
+                format=FORMAT,
+                pid=os.getpid(),
+                segment=self._segment,
+                parts=("text",),
             )
-            line += b"\t" + encode(_origin(self.writer)) + b"\n"
-            os.write(fd, line)
+            line = encode(opening) + b"\t" + encode(_origin(writer)) + b"\n"
+            if os.write(fd, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # Only a locked segment is ever seen under its own name: none is taken for a dead one.
             os.rename(making, final)
         except BaseException:
             os.close(fd)
+            with suppress(OSError):
+                os.unlink(making)
             raise
-        stat = os.fstat(fd)
-        self._identity = (stat.st_dev, stat.st_ino)
-        self._opened = self._checked = time.monotonic()
         self._size = len(line)
         self._torn = False
+        self._opened_at = time.monotonic()
         return fd
 
-    def _rotate(self, now: float) -> None:
-        with self._lock:
-            if self._size <= ROTATE_BYTES and now - self._opened <= ROTATE_SECONDS:
-                return
-            old = self._fd
-            if old == _NOWHERE:
+    def _rotate(self) -> None:
+        problem: OSError | None = None
+        with _lock:
+            now = time.monotonic()
+            fd, writer = self._open
+            due = self._size > ROTATE_BYTES or now - self._opened_at > ROTATE_SECONDS
+            # Never over a file of the host's: it may have closed our number and been given it.
+            if not writer or not due or now < self._rotate_at or _identity_of(fd) != self._identity:
                 return
             try:
-                new = self._open_segment()
-            except OSError as error:
-                self._opened = now  # go on with the old one, try again later
-                self._complain(error)
+                new = self._make_segment(writer)
+                try:
+                    # dup2, not close and assign: a thread between reading the number and write(2) must not
+                    # meet a closed or reused one. The old lock goes with the old file.
+                    os.dup2(new, fd, inheritable=False)
+                finally:
+                    os.close(new)
+            except OSError as error:  # go on with the old one
+                self._rotate_at = now + RETRY_SECONDS
+                problem = error
+            self._identity = _identity_of(fd)
+        if problem is not None:
+            self._complain(problem)
+
+    def _check(self, now: float) -> None:
+        """At most every second: is the descriptor still ours, and the file still in the folder?"""
+        with _lock:
+            self._checked_at = now
+            fd, writer = self._open
+            if not writer:
                 return
-            # dup2, not close and assign: a thread between reading the number and write(2) must not
-            # meet a closed or reused one. The old lock goes with the old file.
-            os.dup2(new, old, inheritable=False)
-            os.close(new)
+            if _identity_of(fd) != self._identity:
+                # A host that closed every descriptor (to become a daemon) may have given our number to a
+                # file of its own: leave that alone. The lock is gone, so this writer counts as dead.
+                self._open = _CLOSED
+            elif not os.fstat(fd).st_nlink:
+                self._retire()
+        if now - self._opened_at > ROTATE_SECONDS:
+            self._rotate()
+
+    def _retire(self) -> None:
+        """Let go of the file and its lock, but keep the number for a while: a thread may be about to write to it.
+
+        What is written there fails with EBADF, as the file behind it is then read-only.
+        """
+        fd = self._open[0]
+        self._open = _CLOSED
+        try:
+            null = os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError:
+            os.close(fd)
+            return
+        os.dup2(null, fd, inheritable=False)
+        os.close(null)
+        before, self._retired = self._retired, (fd, _identity_of(fd))
+        if before is not None:
+            _close_if(*before)
 
     def _after_fork(self) -> None:
         """In a forked child: let go of the parent's segment (never unlock it: the lock is the parent's)."""
-        self._lock = threading.RLock()
-        self.lines = self.dropped = 0
-        self.writer = ""
-        if self._fd != _NOWHERE:
-            os.close(self._fd)
-            self._fd = _NOWHERE
+        fd, writer = self._open
+        self._open = _CLOSED
+        self._retry_at = 0.0
+        if writer:
+            _close_if(fd, self._identity)
 
     def _complain(self, error: OSError) -> None:
         if error.errno in self._said:
@@ -256,17 +268,54 @@ _tapes: weakref.WeakSet[Tape] = weakref.WeakSet()
 
 
 def _in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
     for tape in list(_tapes):
         tape._after_fork()  # noqa: SLF001  # the same module's
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    # The lock by its name, as a child has a new one.
+    os.register_at_fork(
+        before=lambda: _lock.acquire() and None,
+        after_in_parent=lambda: _lock.release(),
+        after_in_child=_in_child,
+    )
+
+
+def _locked_high(fd: int) -> int:
+    """Lock `fd`, and give it a higher number; the lock goes along."""
+    if sys.platform == "win32":
+        return fd
+    # Where there are no locks, readers cannot have one either, and never take this writer for dead.
+    with suppress(OSError):
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_NUMBER)
+    except OSError:  # fewer numbers than that are allowed here
+        return fd
+    os.close(fd)
+    return high
+
+
+def _identity_of(fd: int) -> tuple[int, int] | None:
+    try:
+        stat = os.fstat(fd)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _close_if(fd: int, identity: tuple[int, int] | None) -> None:
+    """Close `fd` unless the host has meanwhile been given its number."""
+    if identity is not None and _identity_of(fd) == identity:
+        with suppress(OSError):
+            os.close(fd)
 
 
 def _read(path: str) -> str | None:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().strip() or None
     except OSError:
         return None

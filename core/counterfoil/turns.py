@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections import deque
+from typing import Any, Final, NamedTuple
 
 __all__ = ["Choice", "Turn", "reason_from"]
+
+#: Of what a model said beside a call: enough for a reason.
+SAID_CHARS: Final = 16_384
+#: How many model calls a turn remembers: an agent may loop for days.
+CALLS: Final = 256
 
 
 class Choice(NamedTuple):
@@ -28,7 +34,7 @@ class Turn:
     __slots__ = ("_calls",)
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
+        self._calls: deque[_Call] = deque(maxlen=CALLS)
 
     def add(self, step_id: str, output: list[dict[str, Any]]) -> None:
         """Take in the output messages of an llm step that has ended."""
@@ -39,16 +45,16 @@ class Turn:
             for part in one.get("parts", ()):
                 kind = part.get("type")
                 if kind == "tool_call":
-                    if part.get("id"):
-                        ids.add(part["id"])
-                    tools.add(part.get("name") or "")
-                elif kind == "text" and part.get("content"):
-                    texts.append(part["content"])
-        self._calls.append(_Call(step_id, frozenset(ids), frozenset(tools), "\n".join(texts) or None))
+                    ids.add(str(part.get("id") or ""))
+                    tools.add(str(part.get("name") or ""))
+                elif kind == "text" and isinstance(part.get("content"), str):
+                    texts.append(part["content"][:SAID_CHARS])
+        ids.discard("")
+        self._calls.append(_Call(step_id, frozenset(ids), frozenset(tools), "\n".join(filter(None, texts)) or None))
 
     def chose(self, *, call_id: str | None = None, tool: str | None = None) -> Choice | None:
         """Give the llm step that chose the call: by its id, else by the tool's name, else the latest."""
-        calls = self._calls
+        calls = list(self._calls)  # another thread may add one meanwhile
         if call_id is not None:
             for call in reversed(calls):
                 if call_id in call.call_ids:

@@ -15,7 +15,10 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 def test_structs_are_objects_with_every_key():
-    assert json.loads(to_json([Pair(1), Pair(2, ["x"])])) == [{"left": 1, "right": None}, {"left": 2, "right": ["x"]}]
+    assert json.loads(to_json([Pair(1), Pair(2, ["x"])])) == [
+        {"left": 1, "right": None},
+        {"left": 2, "right": ["x"]},
+    ]
 
 
 def test_bytes_are_marked_and_in_base64():

@@ -68,7 +68,10 @@ def test_text_is_never_markup():
     assert shown([("[red]", "[/]", "", "", "[bold]x")], None)[1] == "[red] [/]                  [bold]x"
 
 
-@given(st.lists(st.tuples(*[st.text(st.characters(categories=("L", "N", "So")), max_size=30)] * 2), max_size=5), st.integers(20, 60))
+@given(
+    st.lists(st.tuples(*[st.text(st.characters(categories=("L", "N", "So")), max_size=30)] * 2), max_size=5),
+    st.integers(20, 60),
+)
 def test_no_line_is_wider_than_the_screen(rows, width):
     columns = (Column("A", cut=True), Column("B", cut=True))
     assert all(cell_len(line) <= width for line in shown(rows, width, columns))

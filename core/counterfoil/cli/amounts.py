@@ -27,7 +27,7 @@ def tokens(given: int | None, made: int | None, *, unknown: int = 0, nothing: st
     if given is None and made is None:
         return UNKNOWN if unknown else nothing
     total = compact((given or 0) + (made or 0))
-    return f"≥ {total}" if unknown or given is None or made is None else total
+    return f"≥{total}" if unknown or given is None or made is None else total
 
 
 def size(number: int) -> str:
@@ -42,4 +42,4 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Give `1 step`, `2 steps`, `no steps`."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number:,}" f" {plural or noun + 's'}" if number else f"no {plural or noun + 's'}"
+    return f"{number:,} {plural or noun + 's'}" if number else f"no {plural or noun + 's'}"

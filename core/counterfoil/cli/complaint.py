@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 
 import click
@@ -36,8 +35,6 @@ def sentence(error: BaseException) -> str:
         return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."
     kind = type(error).__name__
     said = f"{kind}: {error}" if str(error) else kind
-    if isinstance(error, sqlite3.Error):
-        said = f"the store gave {said}"
     return f"unexpected trouble, {said}. With COUNTERFOIL_DEBUG=1 the traceback is shown."
 
 

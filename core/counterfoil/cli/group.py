@@ -6,14 +6,16 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from counterfoil import plugins
 from counterfoil.cli.complaint import complain, debugging, sentence
 from counterfoil.guard import report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["BROKEN_PIPE", "COMMANDS", "STOPPED", "TROUBLE", "USAGE", "cli"]
 
@@ -103,7 +105,14 @@ class Commands(click.Group):
         extra: dict[str, Any],
     ) -> int:
         try:
-            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            code = super().main(
+                args,
+                prog_name=prog_name,
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
             sys.stdout.flush()
         except (click.Abort, KeyboardInterrupt):
             return STOPPED
@@ -162,7 +171,12 @@ def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) ->
     cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.option(
-    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Show the version."
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version.",
 )
 @click.pass_context
 def cli(ctx: click.Context) -> None:

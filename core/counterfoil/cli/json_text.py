@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-__all__ = ["to_json"]
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["record", "to_json"]
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
@@ -19,12 +22,19 @@ def to_json(value: Any, *, indent: int | None = 2) -> str:
     does not know (infinity) is null.
     """
     # DEL is ASCII, so json leaves it alone.
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=True, allow_nan=False).replace("\x7f", "\\u007f")
+    return json.dumps(_plain(value), indent=indent, ensure_ascii=True, allow_nan=False).replace(
+        "\x7f", "\\u007f"
+    )
+
+
+def record(row: msgspec.Struct, *, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """Give the fields of `row` by name, without those named in `leave_out`."""
+    return {name: getattr(row, name) for name in row.__struct_fields__ if name not in leave_out}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        return _plain(record(value))
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -15,7 +15,10 @@ __all__ = ["Labels", "Moment", "common"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _DB: Final = click.option(
-    "--db", metavar="PATH", default=None, help="The store. [default: $COUNTERFOIL_DB, else counterfoil.db here]"
+    "--db",
+    metavar="PATH",
+    default=None,
+    help="The store. [default: $COUNTERFOIL_DB, else counterfoil.db here]",
 )
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Give JSON, as docs/cli.md describes it.")
 
@@ -25,7 +28,7 @@ def common(command: F) -> F:
     return _DB(_JSON(command))
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[int]):
     """A point in time: `90m`, `24h` or `7d` ago, or an ISO date or time. Gives nanoseconds since the epoch."""
 
     name = "time"
@@ -40,12 +43,14 @@ class Moment(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Labels(click.ParamType):
+class Labels(click.ParamType[tuple[str, str]]):
     """`KEY=VALUE`. Gives the pair."""
 
     name = "label"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
         """Give the key and the value."""
         if isinstance(value, tuple):
             return value

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
 from counterfoil.cli.json_text import to_json
 
-__all__ = ["STATUS_STYLES", "put", "put_json", "width"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["STATUS_STYLES", "put", "put_json", "put_now", "width"]
 
 #: Colour says nothing that the word beside it does not.
 STATUS_STYLES: Final = {
@@ -29,7 +31,9 @@ STATUS_STYLES: Final = {
 }
 
 #: For terminals that know ASCII only; one character each, so that columns stay where they are.
-_ASCII: Final = str.maketrans({"≥": ">", "→": ">", "…": "~", "├": "|", "└": "`", "─": "-", "│": "|", "·": "-"})
+_ASCII: Final = str.maketrans(
+    {"≥": ">", "→": ">", "…": "~", "├": "|", "└": "`", "─": "-", "│": "|", "·": "-"}
+)
 
 
 class _Console(Console):
@@ -62,3 +66,9 @@ def put_json(value: Any, *, indent: int | None = 2) -> None:
     sys.stdout.write(to_json(value, indent=indent) + "\n")
     if indent is None:
         sys.stdout.flush()
+
+
+def put_now(lines: Iterable[Text | str]) -> None:
+    """Write `lines` as `put` does, and send them off at once."""
+    put(lines)
+    sys.stdout.flush()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Column", "clip", "table"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Column", "clip", "hanging", "table"]
 
 GAP: Final = 1
 #: A column that may be cut is not cut below this.
@@ -66,19 +69,20 @@ def _fit(
         return shown, widths, titles
     titles = {index: column.short or column.title for index, column in enumerate(columns)}
     widths = natural()
-    droppable = sorted((index for index in shown if columns[index].drop), key=lambda index: -columns[index].drop)
+    droppable = sorted(
+        (index for index in shown if columns[index].drop), key=lambda index: -columns[index].drop
+    )
     # Empty ones first, whatever they say; then others, when even cutting does not make room.
     for index in [index for index in droppable if not content[index]]:
         if _total(widths) > width:
             shown.remove(index)
             del widths[index]
-    for index in [None, *(index for index in droppable if index in shown)]:
-        if index is not None:
-            shown.remove(index)
+    going = [index for index in droppable if index in shown]
+    while True:
         widths = _cut(natural(), [index for index in shown if columns[index].cut], width)
-        if _total(widths) <= width:
-            break
-    return shown, widths, titles
+        if _total(widths) <= width or not going:
+            return shown, widths, titles
+        shown.remove(going.pop(0))
 
 
 def _total(widths: dict[int, int]) -> int:
@@ -116,3 +120,14 @@ def _line(columns: Sequence[Column], cells: Sequence[Text], widths: Sequence[int
 def _clipped(cell: Text, width: int) -> Text:
     kept = clip(cell.plain, width)
     return cell[: len(kept) - 1].append("…", style=cell.style)
+
+
+def hanging(line: Text, indent: int, width: int | None) -> list[Text]:
+    """Give `line` in pieces of at most `width` cells, all but the first `indent` to the right."""
+    if width is None or cell_len(line.plain) <= width or width - indent < READABLE:
+        return [line]
+    head, rest = line[:indent], line[indent:]
+    pieces = rest.wrap(Console(width=width), width - indent)
+    for piece in pieces:
+        piece.rstrip()
+    return [head + pieces[0], *(Text(" " * indent) + piece for piece in pieces[1:])]

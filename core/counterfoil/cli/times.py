@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from typing import Final
 
@@ -17,11 +17,13 @@ _SPAN: Final = re.compile(r"(\d{1,9})([smhdw])")
 
 
 def duration(ns: int | None) -> str:
-    """Give nanoseconds in at most six characters: 0.4ms, 412ms, 4.2s, 3m12s, 2h05m, 3d04h."""
+    """Give nanoseconds in at most six characters: <0.1ms, 0.4ms, 412ms, 4.2s, 3m12s, 2h05m, 3d04h."""
     if ns is None:
         return UNKNOWN
     if ns < 0:
         return f"-{duration(-ns)}"
+    if 0 < ns < 0.05 * MS:
+        return "<0.1ms"
     if ns < 9.95 * MS:
         return f"{ns / MS:.1f}ms"
     if ns < 999.5 * MS:
@@ -47,16 +49,16 @@ def age(then_ns: int | None, now_ns: int) -> str:
     return f"{seconds // _SPANS['w']}w"
 
 
-def _at(ns: int, zone: datetime.tzinfo | None) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(ns // SECOND, datetime.UTC).astimezone(zone)
+def _at(ns: int, zone: dt.tzinfo | None) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ns // SECOND, dt.UTC).astimezone(zone)
 
 
-def local(ns: int | None, zone: datetime.tzinfo | None = None) -> str:
+def local(ns: int | None, zone: dt.tzinfo | None = None) -> str:
     """Give the moment in local time (or that of `zone`): 2026-11-22 14:03:11."""
     return UNKNOWN if ns is None else _at(ns, zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def clock(ns: int | None, zone: datetime.tzinfo | None = None) -> str:
+def clock(ns: int | None, zone: dt.tzinfo | None = None) -> str:
     """Give the time of day to the millisecond: 14:03:11.123."""
     return UNKNOWN if ns is None else f"{_at(ns, zone):%H:%M:%S}.{ns // MS % 1_000:03d}"
 
@@ -70,8 +72,8 @@ def moment(text: str, now_ns: int) -> int:
     if span:
         return now_ns - int(span[1]) * _SPANS[span[2]] * SECOND
     try:
-        when = datetime.datetime.fromisoformat(text.strip()).astimezone()
-        whole = datetime.datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+        when = dt.datetime.fromisoformat(text.strip()).astimezone()
+        whole = dt.datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         since = when - whole
     except (ValueError, OverflowError, OSError):
         raise ValueError(

@@ -6,11 +6,13 @@ Hundreds of rows a statement give ten times the rate.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["delete_in", "insert", "select_in", "upsert_suffix"]
 
@@ -58,7 +60,9 @@ def select_in(
         yield from db.execute(f"{select} IN ({','.join('?' * len(part))}){tail}", part)
 
 
-def delete_in(db: sqlite3.Connection, table: str, columns: Sequence[str], keys: Sequence[Sequence[Any]]) -> None:
+def delete_in(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], keys: Sequence[Sequence[Any]]
+) -> None:
     """Delete the rows of `table` whose `columns` are one of `keys`."""
     step = ROWS // len(columns)
     for at in range(0, len(keys), step):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from counterfoil.store.rows import StepRow
+if TYPE_CHECKING:
+    from counterfoil.store.rows import StepRow
 
 __all__ = ["NOTHING", "Contribution", "contribution"]
 

@@ -7,17 +7,17 @@ only for processes of this host: another host's silence says nothing.
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from counterfoil.events import Head, Text
 from counterfoil.store import tapes
+from counterfoil.store.sealing import Made
 
 if TYPE_CHECKING:
-    from counterfoil.store.ingest import Made
+    import sqlite3
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Here", "Process", "events", "is_old", "process"]
 
@@ -37,7 +37,8 @@ class Process(NamedTuple):
 def process(db: sqlite3.Connection, writer_id: int) -> Process | None:
     """Give what the store knows of a writer; None when it wrote no whole line."""
     row = db.execute(
-        "SELECT host, boot, machine, coalesce(exit_ns >= last_ns, 0) FROM t_processes WHERE writer_id = ?", (writer_id,)
+        "SELECT host, boot, machine, coalesce(exit_ns >= last_ns, 0) FROM t_processes WHERE writer_id = ?",
+        (writer_id,),
     ).fetchone()
     return None if row is None else Process(row[0], row[1], row[2], bool(row[3]))
 
@@ -51,12 +52,17 @@ class Here:
         self._local: bool | None = None
 
     def can_tell(self, writer: Process) -> bool:
+        """Tell whether `writer` must be dead if its lock is free."""
         if sys.platform == "win32":
             return False
         mine = self._origin
         if writer.boot is not None and writer.boot == mine.boot:
             return True
-        if writer.host is None or writer.machine is None or (writer.host, writer.machine) != (mine.host, mine.machine):
+        if (
+            writer.host is None
+            or writer.machine is None
+            or (writer.host, writer.machine) != (mine.host, mine.machine)
+        ):
             return False
         # This machine before it was started anew: on a disk of its own nobody else can be the writer.
         if self._local is None:
@@ -77,8 +83,6 @@ def events(db: sqlite3.Connection, writers: Iterable[int]) -> Iterator[list[Made
 
     A human step whose run's root had ended stays: the question outlives the process that asked it.
     """
-    from counterfoil.store.ingest import Made  # noqa: PLC0415  # each needs the other
-
     for writer_id in writers:
         row = db.execute(
             """SELECT writer, last_ns, coalesce(exit_ns >= last_ns, 0), gone_ns FROM t_processes
@@ -88,7 +92,11 @@ def events(db: sqlite3.Connection, writers: Iterable[int]) -> Iterator[list[Made
         if row is None:
             continue
         writer, last_ns, exited, gone_ns = row
-        made = [] if exited or gone_ns is not None else [Made(Head(k="gone", t=last_ns, q=0), Text(writer=writer))]
+        made = (
+            []
+            if exited or gone_ns is not None
+            else [Made(Head(k="gone", t=last_ns, q=0), Text(writer=writer))]
+        )
         open_steps = db.execute(
             """SELECT s.step_id, s.run_id FROM t_steps s LEFT JOIN t_runs r ON r.run_id = s.run_id
             LEFT JOIN t_steps root ON root.step_id = r.root_id

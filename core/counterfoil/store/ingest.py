@@ -6,36 +6,34 @@ after the commit that took its last line, once nobody can write to it any more.
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+import msgspec
 from filelock import FileLock, Timeout
 
-from counterfoil.events import FORMAT, Head, Text, encode
+from counterfoil.events import FORMAT
 from counterfoil.ids import now_ns
-from counterfoil.store import bulk, deaths, fold, resumption, schema, seal, tapes
+from counterfoil.store import bulk, deaths, fold, pricing, resumption, schema, tapes
 from counterfoil.store.errors import StoreError
-from counterfoil.store.fold import Event
+from counterfoil.store.rebuild import rebuild
+from counterfoil.store.sealing import Made, Sealing
 from counterfoil.store.tapes import Bad, Line, Segment
 
-__all__ = ["Drained", "Drainer", "Made", "rebuild"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Drained", "Drainer", "left_bytes", "rebuild"]
 
 #: Tape taken into one transaction. Fewer, larger ones starve less beside a busy interpreter.
 BATCH_BYTES: Final = 2 << 20
 #: No line is longer: what is, is garbage, and is set aside in pieces of this size.
 LINE_BYTES: Final = 128 << 20
-REBUILD_EVENTS: Final = 5_000
-
-_NO_TEXT: Final = Text()
-#: The parts that the fold reads; all other bodies are stored unread.
-_READ: Final = frozenset({"items"})
 
 
 class Drained(NamedTuple):
@@ -45,15 +43,6 @@ class Drained(NamedTuple):
     left_bytes: int
     busy: bool
     notices: tuple[str, ...] = ()
-
-
-class Made(NamedTuple):
-    """An event that ingest itself makes (what is decided later): sealed like any other, on no tape."""
-
-    head: Head
-    text: Text | None = None
-    body: bytes | None = None
-    part: str = "output"
 
 
 class _Piece(NamedTuple):
@@ -92,20 +81,21 @@ class Drainer:
     def drain(self, *, wait: float = 0.0, deadline: float | None = None, price: bool = False) -> Drained:
         """Move what the tapes hold into the store.
 
-        Waits at most `wait` seconds for another drainer, stops after `deadline` seconds with what is stored so
-        far, and finds prices afterwards if `price`. Raises StoreError where the store cannot be written.
+        Waits at most `wait` seconds for another drainer, stops at `deadline` (of time.monotonic) with what is
+        stored by then, and finds prices afterwards if `price`. Raises StoreError where the store cannot be written.
         """
-        until = None if deadline is None else time.monotonic() + deadline
         if not self._thread_lock.acquire(timeout=wait or 0.0):
             return Drained(0, self.left_bytes(), busy=True)
         try:
-            return self._locked(wait, until, price=price)
+            return self._locked(wait, deadline, price=price)
         finally:
             self._thread_lock.release()
 
     def _locked(self, wait: float, until: float | None, *, price: bool) -> Drained:
         if not os.path.isdir(os.path.dirname(self.path)):
-            raise StoreError(f"{self.path}: the folder does not exist; make it, or name another file with --db.")
+            raise StoreError(
+                f"{self.path}: the folder does not exist; make it, or name another file with --db."
+            )
         if not os.path.isdir(self.folder):
             if not os.path.exists(self.path):
                 raise StoreError(f"{self.path}: nothing has been recorded here.")
@@ -134,7 +124,7 @@ class Drainer:
         """Let go of the database."""
         self._abandon()
 
-    def __enter__(self) -> Drainer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,12 +136,18 @@ class Drainer:
             with suppress(sqlite3.Error):
                 db.close()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, until: float | None) -> sqlite3.Connection:
+        patience = schema.BUSY_SECONDS
+        if until is not None:
+            patience = max(0.0, min(patience, until - time.monotonic()))
         if self._db is not None and not os.path.exists(self.path):
             self._abandon()  # deleted under us: begin a new one
         if self._db is None:
-            self._db = schema.open_writer(self.path)
-            self._key = bytes(self._db.execute("SELECT value FROM meta WHERE key = 'store_key'").fetchone()[0])
+            self._db = schema.open_writer(self.path, timeout=patience)
+            self._key = bytes(
+                self._db.execute("SELECT value FROM meta WHERE key = 'store_key'").fetchone()[0]
+            )
+        self._db.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
         return self._db
 
     def left_bytes(self) -> int:
@@ -161,7 +157,7 @@ class Drainer:
     # -- one pass over the tapes
 
     def _pass(self, until: float | None, *, price: bool) -> Drained:
-        db = self._connect()
+        db = self._connect(until)
         began = now_ns()
         notices: list[str] = []
         segments = tapes.listing(self.folder)
@@ -172,7 +168,7 @@ class Drainer:
         complete = True
         for segment in segments:
             try:
-                fd = os.open(segment.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+                fd = tapes.open_to_read(segment.path)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -183,7 +179,9 @@ class Drainer:
                 released = tapes.lock(fd)
                 writer_id, tape_id, offset = self._place(db, segment)
                 if offset == 0 and _is_newer(fd):
-                    notices.append(f"{segment.path} was written by a newer Counterfoil; upgrade to see its events.")
+                    notices.append(
+                        f"{segment.path} was written by a newer Counterfoil; upgrade to see its events."
+                    )
                     continue
                 drained = False
                 while not drained:
@@ -199,12 +197,19 @@ class Drainer:
                         events += self._store(db, pending)
                         pending, pending_bytes = [], 0
                 seen.append(
-                    _Tape(segment, writer_id, released, offset, drained, segment.number == newest[segment.writer])
+                    _Tape(
+                        segment,
+                        writer_id,
+                        released,
+                        offset,
+                        drained,
+                        segment.number == newest[segment.writer],
+                    )
                 )
             except OSError as error:
                 notices.append(f"{segment.path}: {error.strerror}; its events are not in the store.")
             finally:
-                os.close(fd)
+                tapes.close(fd)
         if pending:
             events += self._store(db, pending)
         self._finish(db, seen)
@@ -212,11 +217,8 @@ class Drainer:
             self._make(db, resumption.links(db, before_ns=began))
         tapes.sweep(self.folder)
         if price and (until is None or time.monotonic() < until):
-            self.price(db, until)
+            self._make(db, pricing.price_unpriced(db, until))
         return Drained(events, self.left_bytes(), busy=False, notices=tuple(notices))
-
-    def price(self, db: sqlite3.Connection, until: float | None) -> None:
-        """Find what model calls cost, as far as there is time."""
 
     def _place(self, db: sqlite3.Connection, segment: Segment) -> tuple[int, int, int]:
         row = db.execute(
@@ -228,9 +230,12 @@ class Drainer:
         db.execute("BEGIN IMMEDIATE")
         try:
             db.execute("INSERT OR IGNORE INTO writers(writer) VALUES (?)", (segment.writer,))
-            writer_id = db.execute("SELECT writer_id FROM writers WHERE writer = ?", (segment.writer,)).fetchone()[0]
+            writer_id = db.execute(
+                "SELECT writer_id FROM writers WHERE writer = ?", (segment.writer,)
+            ).fetchone()[0]
             tape_id = db.execute(
-                "INSERT INTO tapes(writer_id, segment) VALUES (?, ?) RETURNING tape_id", (writer_id, segment.number)
+                "INSERT INTO tapes(writer_id, segment) VALUES (?, ?) RETURNING tape_id",
+                (writer_id, segment.number),
             ).fetchone()[0]
             db.execute("COMMIT")
         except BaseException:
@@ -244,9 +249,12 @@ class Drainer:
         """Store `pieces` in one transaction; where a line breaks it, each on its own, and set that line aside."""
         try:
             return self._transaction(db, pieces)
-        except (sqlite3.OperationalError, MemoryError):
-            raise
         except Exception as error:
+            if (
+                isinstance(error, (sqlite3.OperationalError, MemoryError))
+                or type(error) is sqlite3.DatabaseError
+            ):
+                raise  # the store's trouble, not the line's
             lines = sum(len(piece.lines) for piece in pieces)
             if lines > 1:
                 return sum(self._store(db, part) for part in _halves(pieces))
@@ -262,10 +270,10 @@ class Drainer:
                 ).rowcount
                 if moved != 1:
                     raise sqlite3.OperationalError("database is locked: another drainer was quicker")
-            sealed = _Sealing(db, self._key)
+            sealed = Sealing(db, self._key)
             for piece in pieces:
                 for line in piece.lines:
-                    sealed.add(line.raw_head, line.head, line.text, line.bodies, piece, line.offset)
+                    sealed.add(line, piece.tape_id, piece.writer_id)
             sealed.write()
             fold.apply(db, sealed.events, sealed.refs())
             now = now_ns()
@@ -284,17 +292,9 @@ class Drainer:
         for made in groups:
             db.execute("BEGIN IMMEDIATE")
             try:
-                sealed = _Sealing(db, self._key)
+                sealed = Sealing(db, self._key)
                 for one in made:
-                    bodies, names = [], []
-                    if one.text is not None:
-                        names.append("text")
-                        bodies.append(encode(one.text))
-                    if one.body is not None:
-                        names.append(one.part)
-                        bodies.append(one.body)
-                    head = _with_parts(one.head, tuple(names))
-                    sealed.add(encode(head), head, one.text or _NO_TEXT, bodies, None, None)
+                    sealed.add_made(one)
                 sealed.write()
                 fold.apply(db, sealed.events, {})
                 db.execute("COMMIT")
@@ -331,208 +331,17 @@ class Drainer:
             done += [
                 tape
                 for tape in theirs
-                if tape.drained and (over if tape.newest else tape.released or deaths.is_old(tape.segment.path))
+                if tape.drained
+                and (over if tape.newest else tape.released or deaths.is_old(tape.segment.path))
             ]
         self._make(db, deaths.events(db, ended))
+        if done:
+            # What is committed may still be in the system's memory: on the disk first, then the tape may go.
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         for tape in done:
             with suppress(OSError):
                 if os.stat(tape.segment.path).st_size == tape.offset:
                     os.unlink(tape.segment.path)
-
-
-class _Sealing:
-    """One transaction's events on their way into `events` and `payloads`."""
-
-    def __init__(self, db: sqlite3.Connection, store_key: bytes) -> None:
-        self._db = db
-        self._store_key = store_key
-        tip = db.execute("SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        self._seq, self._chain = (int(tip[0]), bytes(tip[1])) if tip is not None else (0, seal.GENESIS)
-        self._lines: list[tuple[bytes, Head, Text, list[bytes], _Piece | None, int | None]] = []
-        self._new_refs: dict[tuple[int, int], int] = {}
-        self.events: list[Event] = []
-
-    def add(
-        self, raw: bytes, head: Head, text: Text, bodies: list[bytes], piece: _Piece | None, offset: int | None
-    ) -> None:
-        self._lines.append((raw, head, text, bodies, piece, offset))
-
-    def write(self) -> None:
-        db, key = self._db, self._store_key
-        content_digest, commitment, content_key = seal.content_digest, seal.commitment, seal.content_key
-        salts = os.urandom(seal.SALT * sum(len(line[3]) for line in self._lines))
-        at = 0
-        rows: list[tuple[Any, ...]] = []
-        keyed: dict[bytes, bytes] = {}
-        keys: list[list[bytes]] = []
-        slots: list[tuple[int, int, bytes, bytes]] = []
-        seq, chain = self._seq, self._chain
-        for raw, _, _, bodies, piece, offset in self._lines:
-            seq += 1
-            commitments = b""
-            line_keys = []
-            for slot, body in enumerate(bodies):
-                digest = content_digest(body)
-                salt = salts[at : at + seal.SALT]
-                at += seal.SALT
-                commitments += commitment(salt, digest)
-                payload_key = content_key(key, digest)
-                keyed[payload_key] = body
-                line_keys.append(payload_key)
-                slots.append((seq, slot, payload_key, salt))
-            keys.append(line_keys)
-            chain = seal.chained(chain, seq, seal.leaf(raw, commitments))
-            rows.append(
-                (seq, piece.tape_id if piece else None, offset, raw.decode(), commitments or None, chain)
-            )
-        ids = self._payload_ids(keyed)
-        bulk.insert(db, "events", ("seq", "tape_id", "offset", "head", "commitments", "chain"), rows)
-        bulk.insert(
-            db,
-            "event_payloads",
-            ("seq", "slot", "payload_id", "salt"),
-            [(seq, slot, ids[payload_key], salt) for seq, slot, payload_key, salt in slots],
-        )
-        seq = self._seq
-        for (_, head, text, bodies, piece, _), line_keys in zip(self._lines, keys, strict=True):
-            seq += 1
-            payloads: dict[str, int | None] = {}
-            read: dict[str, bytes] = {}
-            writer_id = piece.writer_id if piece else None
-            for name, body, payload_key in zip(head.parts, bodies, line_keys, strict=True):
-                payloads[name] = payload_id = ids[payload_key]
-                if name in _READ:
-                    read[name] = body
-                elif writer_id is not None and name[0:1] == "m" and name[1:].isdecimal():
-                    self._new_refs[writer_id, int(name[1:])] = payload_id
-            self.events.append(Event(seq, writer_id, head, text, payloads, read))
-        bulk.insert(
-            db,
-            "refs",
-            ("writer_id", "n", "payload_id"),
-            [(writer, n, payload) for (writer, n), payload in self._new_refs.items()],
-            verb="INSERT OR REPLACE",
-        )
-
-    def _payload_ids(self, keyed: dict[bytes, bytes]) -> dict[bytes, int]:
-        db = self._db
-        ids: dict[bytes, int] = {
-            bytes(key): int(payload_id)
-            for key, payload_id in bulk.select_in(db, "SELECT key, payload_id FROM payloads WHERE key", keyed)
-        }
-        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'payloads'").fetchone()
-        next_id = (int(row[0]) if row is not None else 0) + 1
-        fresh: list[tuple[int, bytes, str]] = []
-        for key, body in keyed.items():
-            if key not in ids:
-                ids[key] = next_id
-                fresh.append((next_id, key, body.decode()))
-                next_id += 1
-        bulk.insert(db, "payloads", ("payload_id", "key", "body"), fresh)
-        return ids
-
-    def refs(self) -> dict[tuple[int, int], int]:
-        """Give the payload of every number that this batch's events refer to."""
-        return refs_of(self._db, self.events, self._new_refs)
-
-
-def refs_of(
-    db: sqlite3.Connection, events: Iterable[Event], known: dict[tuple[int, int], int]
-) -> dict[tuple[int, int], int]:
-    """Give the payload of every (writer, number) that `events` refer to; `known` need not be looked up."""
-    wanted: dict[int, set[int]] = {}
-    for event in events:
-        head = event.head
-        if event.writer_id is not None and (head.refs or head.offers):
-            for n in (*head.refs, *head.offers):
-                if (event.writer_id, n) not in known:
-                    wanted.setdefault(event.writer_id, set()).add(n)
-    found = dict(known)
-    for writer_id, numbers in wanted.items():
-        select = f"SELECT n, payload_id FROM refs WHERE writer_id = {writer_id} AND n"
-        for n, payload_id in bulk.select_in(db, select, numbers):
-            found[writer_id, int(n)] = int(payload_id)
-    return found
-
-
-def rebuild(path: str | os.PathLike[str]) -> int:
-    """Empty the built tables and fill them again from the events; give how many there are.
-
-    The result is what draining built. Raises StoreError where the store cannot be written.
-    """
-    drainer = Drainer(path)
-    folder = drainer.folder
-    if not os.path.exists(drainer.path):
-        raise StoreError(f"{drainer.path}: nothing has been recorded here.")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    try:
-        lock = FileLock(os.path.join(folder, "drain.lock"), mode=0o600, thread_local=False)
-        with lock.acquire(timeout=schema.BUSY_SECONDS):
-            db = schema.open_writer(drainer.path)
-            try:
-                return _rebuild(db)
-            finally:
-                db.close()
-    except Timeout:
-        raise StoreError(f"{drainer.path}: another process is draining; try again.") from None
-    except (OSError, sqlite3.Error) as error:
-        raise schema.explain(drainer.path, error) from None
-
-
-def _rebuild(db: sqlite3.Connection) -> int:
-    from counterfoil.events import decode_head, decode_text  # noqa: PLC0415  # here alone
-
-    count = 0
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        for table in schema.BUILT:
-            db.execute(f"DELETE FROM {table}")
-        writer_of = dict(db.execute("SELECT tape_id, writer_id FROM tapes"))
-        last = 0
-        while True:
-            rows = db.execute(
-                "SELECT seq, tape_id, CAST(head AS BLOB) FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-                (last, REBUILD_EVENTS),
-            ).fetchall()
-            if not rows:
-                break
-            first, last = rows[0][0], rows[-1][0]
-            stored: dict[tuple[int, int], int] = {
-                (seq, slot): payload_id
-                for seq, slot, payload_id in db.execute(
-                    "SELECT seq, slot, payload_id FROM event_payloads WHERE seq BETWEEN ? AND ?", (first, last)
-                )
-            }
-            heads = [(seq, tape_id, decode_head(head)) for seq, tape_id, head in rows]
-            wanted = {
-                stored[seq, slot]
-                for seq, _, head in heads
-                for slot, name in enumerate(head.parts)
-                if (name == "text" or name in _READ) and (seq, slot) in stored
-            }
-            bodies = {
-                payload_id: bytes(body)
-                for payload_id, body in bulk.select_in(
-                    db, "SELECT payload_id, CAST(body AS BLOB) FROM payloads WHERE payload_id", wanted
-                )
-            }
-            events = []
-            for seq, tape_id, head in heads:
-                payloads = {name: stored.get((seq, slot)) for slot, name in enumerate(head.parts)}
-                there = {
-                    name: bodies[payload_id]
-                    for name, payload_id in payloads.items()
-                    if payload_id is not None and payload_id in bodies
-                }
-                text = decode_text(there["text"]) if "text" in there else _NO_TEXT
-                events.append(Event(seq, writer_of.get(tape_id), head, text, payloads, there))
-            fold.apply(db, events, refs_of(db, events, {}))
-            count += len(events)
-        db.execute("COMMIT")
-    except BaseException:
-        _rollback(db)
-        raise
-    return count
 
 
 def left_bytes(folder: str, db: sqlite3.Connection | None) -> int:
@@ -560,18 +369,10 @@ def _rollback(db: sqlite3.Connection) -> None:
             db.execute("ROLLBACK")
 
 
-def _with_parts(head: Head, parts: tuple[str, ...]) -> Head:
-    import msgspec  # noqa: PLC0415
-
-    return msgspec.structs.replace(head, parts=parts)
-
-
 def _is_newer(fd: int) -> bool:
     first = os.pread(fd, 4096, 0).split(b"\n", 1)[0].split(b"\t", 1)[0]
     if b'"format"' not in first:
         return False
-    import msgspec  # noqa: PLC0415
-
     try:
         opening = msgspec.json.decode(first)
         return isinstance(opening, dict) and int(opening.get("format", 0)) > FORMAT
@@ -631,7 +432,9 @@ def _halves(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
         ],
         [
             piece._replace(
-                offset=border, lines=piece.lines[middle:], bad=[bad for bad in piece.bad if bad.offset >= border]
+                offset=border,
+                lines=piece.lines[middle:],
+                bad=[bad for bad in piece.bad if bad.offset >= border],
             )
         ],
     ]

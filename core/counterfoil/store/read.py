@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import sqlite3
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,9 +14,29 @@ import msgspec
 from counterfoil.store import ingest, schema, tapes, views
 from counterfoil.store.errors import StoreError
 from counterfoil.store.records import (
-    Access, Agent, Approval, Cost, Decision, Finding, Handoff, LlmCall, Message, Messages, Node, Process, Quarantined,
-    Run, Score, Step, ToolCall, Trouble, record,
+    Access,
+    Agent,
+    Approval,
+    Cost,
+    Decision,
+    Finding,
+    Handoff,
+    LlmCall,
+    Message,
+    Messages,
+    Node,
+    Process,
+    Quarantined,
+    Run,
+    Score,
+    Step,
+    ToolCall,
+    Trouble,
+    record,
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Store", "open", "store_path"]
 
@@ -51,7 +69,9 @@ _PRAGMAS: Final = frozenset(
         "database_list", "compile_options", "function_list", "integrity_check", "quick_check",
     }
 )  # fmt: skip
-_BARE_PRAGMAS: Final = frozenset({"user_version", "application_id", "page_count", "page_size", "journal_mode", "encoding"})
+_BARE_PRAGMAS: Final = frozenset(
+    {"user_version", "application_id", "page_count", "page_size", "journal_mode", "encoding"}
+)
 
 
 def store_path(path: str | os.PathLike[str] | None = None) -> str:
@@ -90,7 +110,11 @@ class Store:
         events = 0
         folder = tapes.folder_of(self.path)
         if not os.path.isdir(os.path.dirname(self.path)):
-            raise StoreError(f"{self.path}: the folder does not exist; make it, or name another file with --db.")
+            raise StoreError(
+                f"{self.path}: the folder does not exist; make it, or name another file with --db."
+            )
+        if os.path.isdir(self.path):
+            raise StoreError(f"{self.path} is a folder; name a file with --db.")
         if not os.path.exists(self.path) and not (drain and os.path.isdir(folder)):
             raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
         failed: StoreError | None = None
@@ -101,7 +125,9 @@ class Store:
                 events = drained.events
                 self.notices += drained.notices
                 if drained.busy:
-                    self.notices.append("Another process is writing to the store: the newest events may be missing.")
+                    self.notices.append(
+                        "Another process is writing to the store: the newest events may be missing."
+                    )
             except StoreError as error:
                 failed = error
         elif drain:
@@ -110,8 +136,8 @@ class Store:
             self.close()
             try:
                 self._db = self._connect()
-            except StoreError:
-                raise failed or StoreError(f"{self.path}: nothing has been recorded here.") from None
+            except StoreError as error:
+                raise failed or error from None
         if failed is not None:
             self.notices.append(f"The tapes were not drained: {failed}")
         self.undrained_bytes = self._undrained(folder)
@@ -123,7 +149,9 @@ class Store:
             return 0
         left = ingest.left_bytes(folder, self._db)
         if left and not self._writable:
-            self.notices.append(f"{left} bytes of tape are not in the store yet; its owner's next command brings them in.")
+            self.notices.append(
+                f"{left} bytes of tape are not in the store yet; its owner's next command brings them in."
+            )
         return left
 
     def _connect(self) -> sqlite3.Connection:
@@ -131,8 +159,6 @@ class Store:
             raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
         if not os.access(self.path, os.R_OK):
             raise StoreError(f"{self.path}: you may not read it; ask its owner, or name another with --db.")
-        if os.path.isdir(self.path):
-            raise StoreError(f"{self.path} is a folder; name a file with --db.")
         address = "file:" + quote(self.path)
         self._immutable = False
         if self._writable:
@@ -152,7 +178,9 @@ class Store:
                 continue
             self._immutable = "immutable" in uri
             if self._immutable and _size(self.path + "-wal"):
-                self.notices.append("What was written last is in a file that you cannot use (-wal), and is not seen.")
+                self.notices.append(
+                    "What was written last is in a file that you cannot use (-wal), and is not seen."
+                )
             return db
         raise AssertionError
 
@@ -186,7 +214,7 @@ class Store:
             with suppress(sqlite3.Error):
                 db.close()
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -194,7 +222,7 @@ class Store:
 
     # -- queries
 
-    def _query(self, query: str, params: Sequence[Any] = ()) -> builtins.list[tuple[Any, ...]]:
+    def _query(self, query: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         if self._db is None:
             raise StoreError(f"{self.path}: this store has been closed.")
         try:
@@ -204,11 +232,11 @@ class Store:
 
     def _all(
         self, kind: type[_T], view: str, where: str = "", params: Sequence[Any] = (), order: str = ""
-    ) -> builtins.list[_T]:
+    ) -> list[_T]:
         rows = self._query(f"SELECT {','.join(kind.__struct_fields__)} FROM {view} {where} {order}", params)
         return [record(kind, row) for row in rows]
 
-    def _of_run(self, kind: type[_T], view: str, run: Run | str | None, order: str) -> builtins.list[_T]:
+    def _of_run(self, kind: type[_T], view: str, run: Run | str | None, order: str) -> list[_T]:
         if run is None:
             return self._all(kind, view, order=order)
         return self._all(kind, view, "WHERE run_id = ?", (self._run_id(run),), order)
@@ -229,14 +257,14 @@ class Store:
         until: int | str | datetime | None = None,
         limit: int | None = 50,
         all: bool = False,  # noqa: A002  # the option's name
-    ) -> builtins.list[Run]:
+    ) -> list[Run]:
         """Give runs, newest first. Bare model or tool calls, with no agent, only if `all`.
 
         `label` is `key` or `key=value`. `since` and `until` bound the start: nanoseconds, a datetime, or ISO 8601
         text (UTC unless it says otherwise).
         """
-        where: builtins.list[str] = [] if all else [f"NOT {_BARE}"]
-        params: builtins.list[Any] = []
+        where: list[str] = [] if all else [f"NOT {_BARE}"]
+        params: list[Any] = []
         for condition, value in (
             ("EXISTS (SELECT 1 FROM json_each(agent_names) WHERE value = ?)", agent),
             ("EXISTS (SELECT 1 FROM json_each(frameworks) WHERE value = ?)", framework),
@@ -251,7 +279,9 @@ class Store:
                 params.append(value)
         if label is not None:
             key, equals, value = label.partition("=")
-            where.append(f"EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ?{' AND value = ?' if equals else ''})")
+            where.append(
+                f"EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ?{' AND value = ?' if equals else ''})"
+            )
             params += [key, value] if equals else [key]
         condition = f"WHERE {' AND '.join(where)}" if where else ""
         order = "ORDER BY started_ns DESC, run_id DESC"
@@ -289,7 +319,7 @@ class Store:
             raise StoreError(f"More than one {noun} begins with {ref!r}: {some}")
         return str(found[0][0])
 
-    def steps(self, run: Run | str) -> builtins.list[Step]:
+    def steps(self, run: Run | str) -> list[Step]:
         """Give a run's steps in the order in which they began."""
         return self._of_run(Step, "steps", run, _ORDER)
 
@@ -297,7 +327,7 @@ class Store:
         """Give a run's steps as trees: one, unless a parent is unknown."""
         steps = self.steps(run)
         known = {step.step_id for step in steps}
-        below: dict[str | None, builtins.list[Step]] = {}
+        below: dict[str | None, list[Step]] = {}
         for step in steps:
             parent = step.parent_id if step.parent_id in known and step.parent_id != step.step_id else None
             below.setdefault(parent, []).append(step)
@@ -314,51 +344,51 @@ class Store:
         )[0]
         return Messages(*(msgspec.json.decode(side) if side else [] for side in row))
 
-    def new_messages(self, run: Run | str | None = None) -> builtins.list[Message]:
+    def new_messages(self, run: Run | str | None = None) -> list[Message]:
         """Give the messages that were new to their call: the rows of the view `messages`."""
         return self._of_run(Message, "messages", run, "ORDER BY step_id, position")
 
-    def handoffs(self, run: Run | str | None = None) -> builtins.list[Handoff]:
+    def handoffs(self, run: Run | str | None = None) -> list[Handoff]:
         """Give handoffs of a run, or all, in the order in which they were asked for."""
         return self._of_run(Handoff, "handoffs", run, "ORDER BY requested_ns, handoff_id")
 
-    def llm_calls(self, run: Run | str | None = None) -> builtins.list[LlmCall]:
+    def llm_calls(self, run: Run | str | None = None) -> list[LlmCall]:
         """Give model calls of a run, or all; two reports of one call are one."""
         return self._of_run(LlmCall, "llm_calls", run, "ORDER BY started_ns, step_id")
 
-    def tool_calls(self, run: Run | str | None = None) -> builtins.list[ToolCall]:
+    def tool_calls(self, run: Run | str | None = None) -> list[ToolCall]:
         """Give tool calls of a run, or all; without attempts that paused for a human and were made again."""
         return self._of_run(ToolCall, "tool_calls", run, "ORDER BY started_ns, step_id")
 
-    def accesses(self, run: Run | str | None = None) -> builtins.list[Access]:
+    def accesses(self, run: Run | str | None = None) -> list[Access]:
         """Give what data was read, in a run or ever."""
         return self._of_run(Access, "accesses", run, "ORDER BY at_ns")
 
-    def decisions(self, run: Run | str | None = None) -> builtins.list[Decision]:
+    def decisions(self, run: Run | str | None = None) -> list[Decision]:
         """Give what policies said, in a run or ever."""
         return self._of_run(Decision, "decisions", run, "ORDER BY at_ns")
 
-    def approvals(self, run: Run | str | None = None) -> builtins.list[Approval]:
+    def approvals(self, run: Run | str | None = None) -> list[Approval]:
         """Give what humans were asked to approve, in a run or ever."""
         return self._of_run(Approval, "approvals", run, "ORDER BY asked_ns, approval_id")
 
-    def scores(self, run: Run | str | None = None) -> builtins.list[Score]:
+    def scores(self, run: Run | str | None = None) -> list[Score]:
         """Give judgements of a run and its steps, or all."""
         return self._of_run(Score, "scores", run, "ORDER BY at_ns")
 
-    def findings(self, run: Run | str | None = None) -> builtins.list[Finding]:
+    def findings(self, run: Run | str | None = None) -> list[Finding]:
         """Give what detectors found, in a run or ever."""
         return self._of_run(Finding, "findings", run, "ORDER BY at_ns")
 
-    def agents(self) -> builtins.list[Agent]:
+    def agents(self) -> list[Agent]:
         """Give every agent there was, the last seen first."""
         return self._all(Agent, "agents", order="ORDER BY last_seen_ns DESC, agent")
 
-    def processes(self) -> builtins.list[Process]:
+    def processes(self) -> list[Process]:
         """Give every process that recorded, the newest first."""
         return self._all(Process, "processes", order="ORDER BY started_ns DESC")
 
-    def cost(self, by: str | None = None, *, run: Run | str | None = None) -> builtins.list[Cost]:
+    def cost(self, by: str | None = None, *, run: Run | str | None = None) -> list[Cost]:
         """Give what model calls cost: in total, or by `agent`, `model`, `provider`, `framework`, `run`, `task`, `session`, `day`."""
         if by is not None and by not in _COST_KEYS:
             raise StoreError(f"Cost by {by!r} is not known: choose one of {', '.join(_COST_KEYS)}.")
@@ -376,7 +406,7 @@ class Store:
         )
         return [Cost(*row) for row in rows]
 
-    def troubles(self) -> builtins.list[Trouble]:
+    def troubles(self) -> list[Trouble]:
         """Give the errors of our own that recording processes met."""
         rows = self._query(
             f"""SELECT w.writer, t.place, t.count, t.error_type, t.error_message, {views.iso("t.at_ns")}, t.at_ns
@@ -384,7 +414,7 @@ class Store:
         )
         return [Trouble(*row) for row in rows]
 
-    def quarantine(self) -> builtins.list[Quarantined]:
+    def quarantine(self) -> list[Quarantined]:
         """Give the lines of tape that are no events."""
         rows = self._query(
             f"""SELECT printf('%s.%06d.tape', w.writer, t.segment), q.offset, q.reason, q.raw, {views.iso("q.at_ns")}, q.at_ns
@@ -394,7 +424,7 @@ class Store:
 
     def sql(
         self, query: str, params: Sequence[Any] | dict[str, Any] = ()
-    ) -> tuple[tuple[str, ...], builtins.list[tuple[Any, ...]]]:
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Run one query and give its columns and rows. Raises StoreError when it is wrong, or would write."""
         if self._db is None:
             raise StoreError(f"{self.path}: this store has been closed.")
@@ -402,18 +432,23 @@ class Store:
             cursor = self._db.execute(query, params)
             rows = cursor.fetchall()
         except (sqlite3.Error, sqlite3.Warning) as error:
-            if "not authorized" in str(error) or "readonly" in str(error) or "prohibited" in str(error):
-                raise StoreError("This query would write, or reach outside of the store: only reading is allowed.") from None
-            raise StoreError(f"SQL: {error}.") from None
+            said = str(error).rstrip(".")
+            if any(
+                sign in said for sign in ("not authorized", "authorization denied", "readonly", "prohibited")
+            ):
+                raise StoreError(
+                    "This query would write, or reach outside of the store: only reading is allowed."
+                ) from None
+            raise StoreError(f"SQL: {said}.") from None
         if cursor.description is None:
             raise StoreError("This is no query: it gives no rows.")
         return tuple(column[0] for column in cursor.description), rows
 
 
-def _nodes(steps: Sequence[Step], below: dict[str | None, builtins.list[Step]]) -> tuple[Node, ...]:
+def _nodes(steps: Sequence[Step], below: dict[str | None, list[Step]]) -> tuple[Node, ...]:
     """Put together from the leaves up: a run may be deeper than Python's stack."""
     made: dict[str, Node] = {}
-    order: builtins.list[Step] = []
+    order: list[Step] = []
     waiting = list(below.get(None, ()))
     while waiting:
         step = waiting.pop()
@@ -434,7 +469,9 @@ def _may_write(path: str) -> bool:
         with suppress(OSError):
             if any(os.stat(one).st_uid != os.geteuid() for one in there):
                 return False
-    return all(os.access(one, os.W_OK) for one in there) and os.access(os.path.dirname(path), os.W_OK | os.X_OK)
+    return all(os.access(one, os.W_OK) for one in there) and os.access(
+        os.path.dirname(path), os.W_OK | os.X_OK
+    )
 
 
 def _size(path: str) -> int:
@@ -451,7 +488,9 @@ def _ns(when: int | str | datetime) -> int:
         try:
             when = datetime.fromisoformat(when)
         except ValueError:
-            raise StoreError(f"{when!r} is no time: write it like 2026-01-31 or 2026-01-31T12:00:00.") from None
+            raise StoreError(
+                f"{when!r} is no time: write it like 2026-01-31 or 2026-01-31T12:00:00."
+            ) from None
     if when.tzinfo is None:
         from datetime import UTC  # noqa: PLC0415  # here alone
 
@@ -467,5 +506,9 @@ def _authorize(action: int, one: str | None, two: str | None, *_: str | None) ->
         return sqlite3.SQLITE_DENY if (two or "").lower() in _FORBIDDEN_FUNCTIONS else sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_PRAGMA:
         name = (one or "").lower()
-        return sqlite3.SQLITE_OK if name in _PRAGMAS or (name in _BARE_PRAGMAS and not two) else sqlite3.SQLITE_DENY
+        return (
+            sqlite3.SQLITE_OK
+            if name in _PRAGMAS or (name in _BARE_PRAGMAS and not two)
+            else sqlite3.SQLITE_DENY
+        )
     return sqlite3.SQLITE_DENY

@@ -2,15 +2,157 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from counterfoil.events import Head, Text
+from counterfoil.store.sealing import Made
 
 if TYPE_CHECKING:
-    from counterfoil.store.ingest import Made
+    import sqlite3
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["links"]
 
+#: Resuming runs that found nothing to resume are tried again, the newest of them.
+TRIED: Final = 200
+
+
+class _Answer(msgspec.Struct):
+    id: str | None = None
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    status: str | None = None
+    comment: str | None = None
+
+
+_answers = msgspec.json.Decoder(list[_Answer])
+
+
+class _Question(NamedTuple):
+    step_id: str
+    native_id: str | None
+
 
 def links(db: sqlite3.Connection, *, before_ns: int) -> Iterator[list[Made]]:
-    return iter(())
+    """Give the events that tie resuming runs to those they resume, and answers to the steps that wait.
+
+    Each group must be stored before the next is asked for. Only runs that began before `before_ns`, when the
+    pass over the tapes began: of what they resume, all is in the store by now.
+    """
+    rows = db.execute(
+        """SELECT r.run_id, root.started_ns FROM t_runs r JOIN t_steps root ON root.step_id = r.root_id
+        WHERE r.unlinked = 1 AND root.started_ns < ? ORDER BY r.started_ns DESC LIMIT ?""",
+        (before_ns, TRIED),
+    ).fetchall()
+    rows += db.execute(
+        """SELECT DISTINCT r.run_id, r.started_ns FROM t_answers a JOIN t_runs r USING (run_id)
+        WHERE a.applied = 0 AND r.resumes IS NOT NULL"""
+    ).fetchall()
+    for run_id, _ in sorted(rows, key=lambda row: (row[1], row[0])):
+        if link := _link(db, run_id):
+            yield [link]
+        if applied := _apply(db, run_id):
+            yield applied
+
+
+def _link(db: sqlite3.Connection, run_id: str) -> Made | None:
+    """Find the newest run of the same framework and session that waits for a human, and began before."""
+    root = db.execute(
+        """SELECT s.framework, s.session, s.started_ns FROM t_runs r JOIN t_steps s ON s.step_id = r.root_id
+        WHERE r.run_id = ? AND r.resumes IS NULL""",
+        (run_id,),
+    ).fetchone()
+    if root is None:
+        return None
+    framework, session, started_ns = root
+    # A run that ended `waiting` with no question open waits until one run has resumed it.
+    found = db.execute(
+        """SELECT r.run_id, r.first_run_id FROM t_steps s JOIN t_runs r ON r.root_id = s.step_id
+        WHERE s.session = ? AND s.framework IS ? AND s.started_ns < ? AND r.run_id <> ? AND (r.waiting > 0
+          OR (s.status = 'waiting' AND s.end_rank > 0 AND NOT EXISTS (SELECT 1 FROM t_runs later
+            WHERE later.first_run_id = r.first_run_id AND later.first_run_id <> later.run_id
+            AND later.resumes = r.run_id)))
+        ORDER BY s.started_ns DESC, r.run_id DESC LIMIT 1""",
+        (session, framework, started_ns, run_id),
+    ).fetchone()
+    if found is None:
+        return None
+    return Made(
+        Head(k="resume", t=started_ns, q=0, run=run_id, resumes=found[0], first_run=found[1] or found[0])
+    )
+
+
+def _apply(db: sqlite3.Connection, run_id: str) -> list[Made]:
+    """Let the questions of the resumed run end with the answers that `run_id` brought."""
+    brought = db.execute(
+        """SELECT a.at_ns, a.q, p.body, r.resumes FROM t_answers a JOIN t_runs r USING (run_id)
+        LEFT JOIN payloads p USING (payload_id)
+        WHERE a.run_id = ? AND a.applied = 0 AND r.resumes IS NOT NULL ORDER BY a.at_ns, a.q LIMIT 1""",
+        (run_id,),
+    ).fetchone()
+    if brought is None:
+        return []
+    at_ns, q, body, resumed = brought
+    try:
+        answers = _answers.decode(body) if body is not None else []
+    except msgspec.DecodeError:
+        answers = []
+    questions = [
+        _Question(*row)
+        for row in db.execute(
+            """SELECT step_id, native_id FROM t_steps WHERE run_id = ? AND kind = 'human' AND end_rank = 0
+            ORDER BY started_ns, q, step_id""",
+            (resumed,),
+        )
+    ]
+    made: list[Made] = []
+    for question, given in _matched(questions, answers):
+        made += _answered(db, resumed, question.step_id, given, at_ns, q)
+    made.append(Made(Head(k="answer", t=at_ns, q=q, run=run_id)))
+    return made
+
+
+def _matched(
+    questions: Sequence[_Question], answers: Sequence[_Answer]
+) -> Iterator[tuple[_Question, list[_Answer]]]:
+    """Give each question that is answered with what was said to it: by its own id, else in order."""
+    said: dict[str, list[_Answer]] = {}
+    for answer in answers:
+        if answer.id is not None:
+            said.setdefault(answer.id, []).append(answer)
+    unnamed = [answer for answer in answers if answer.id is None]
+    for question in questions:
+        if question.native_id is not None and question.native_id in said:
+            yield question, said.pop(question.native_id)
+        elif unnamed:
+            yield question, [unnamed.pop(0)]
+
+
+def _answered(
+    db: sqlite3.Connection, run_id: str, step_id: str, given: Sequence[_Answer], at_ns: int, q: int
+) -> Iterator[Made]:
+    values = [bytes(answer.value) for answer in given]
+    body = values[0] if len(values) == 1 else b"[" + b",".join(values) + b"]"
+    yield Made(Head(k="end", t=at_ns, q=q, run=run_id, step=step_id, status="ok"), body=body)
+    approvals = db.execute(
+        "SELECT approval_id FROM t_approvals WHERE step_id = ? AND run_id = ? AND status = 'waiting' "
+        "ORDER BY asked_ns, approval_id",
+        (step_id, run_id),
+    ).fetchall()
+    for at, (approval_id,) in enumerate(approvals):
+        answer = given[min(at, len(given) - 1)]
+        if answer.status is not None:
+            text = Text(comment=answer.comment) if answer.comment is not None else None
+            head = Head(
+                k="approval", t=at_ns, q=q, run=run_id, step=step_id, item=approval_id, status=answer.status
+            )
+            yield Made(head, text)
+    asked = db.execute(
+        """SELECT handoff_id FROM t_handoffs WHERE run_id = ? AND target_step_id = ? AND target_type = 'human'
+        AND status IN ('requested', 'accepted') ORDER BY handoff_id""",
+        (run_id, step_id),
+    ).fetchall()
+    for (handoff_id,) in asked:
+        head = Head(k="handoff", t=at_ns, q=q, run=run_id, handoff=handoff_id, status="returned")
+        yield Made(head, body=body, part="answer")

@@ -105,6 +105,7 @@ class RunRow(msgspec.Struct, gc=False):
     escalations: int = 0
     agents: str | None = None
     frameworks: str | None = None
+    unlinked: bool | None = None  # it resumes a run that has not been found yet
 
 
 class HandoffRow(msgspec.Struct, gc=False):

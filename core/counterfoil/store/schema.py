@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.store import views
 from counterfoil.store.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlite_utils import Database
 
 __all__ = ["APPLICATION_ID", "BUILT", "BUSY_SECONDS", "VERSION", "check", "explain", "open_writer"]
@@ -67,8 +68,10 @@ _INITIAL: Final = (
       first_run_id TEXT, steps INTEGER, open_steps INTEGER, waiting INTEGER, llm_calls INTEGER, tool_calls INTEGER,
       errors INTEGER, input_tokens INTEGER, input_known INTEGER, output_tokens INTEGER, output_known INTEGER,
       cost_nano INTEGER, priced_calls INTEGER, unpriced_calls INTEGER, unknown_usage_calls INTEGER,
-      human_wait_ns INTEGER, handoffs INTEGER, escalations INTEGER, agents TEXT, frameworks TEXT)""",
+      human_wait_ns INTEGER, handoffs INTEGER, escalations INTEGER, agents TEXT, frameworks TEXT,
+      unlinked INTEGER)""",
     "CREATE INDEX t_runs_started ON t_runs(started_ns)",
+    "CREATE INDEX t_runs_unlinked ON t_runs(started_ns) WHERE unlinked = 1",
     "CREATE INDEX t_runs_first ON t_runs(first_run_id) WHERE first_run_id <> run_id",
     """CREATE TABLE t_steps(step_id TEXT PRIMARY KEY, run_id TEXT, parent_id TEXT, kind TEXT, name TEXT, agent TEXT,
       framework TEXT, status TEXT, evidence TEXT, internal INTEGER, started_ns INTEGER, q INTEGER, writer_id INTEGER,
@@ -85,7 +88,6 @@ _INITIAL: Final = (
     "CREATE INDEX t_steps_agent ON t_steps(agent, framework) WHERE agent IS NOT NULL",
     "CREATE INDEX t_steps_session ON t_steps(session) WHERE session IS NOT NULL",
     "CREATE INDEX t_steps_open ON t_steps(writer_id) WHERE end_rank = 0",
-    "CREATE INDEX t_steps_resuming ON t_steps(run_id) WHERE resuming = 1",
     "CREATE INDEX t_steps_response ON t_steps(response_id) WHERE response_id IS NOT NULL",
     # Model calls that have no price yet.
     """CREATE INDEX t_steps_unpriced ON t_steps(provider, model) WHERE cost_nano IS NULL AND input_tokens IS NOT NULL
@@ -131,7 +133,9 @@ def explain(path: str, error: sqlite3.Error | OSError) -> StoreError:
     said = str(error)
     if isinstance(error, OSError):
         if isinstance(error, PermissionError):
-            return StoreError(f"{path}: you may not read or write it; ask its owner, or name another with --db.")
+            return StoreError(
+                f"{path}: you may not read or write it; ask its owner, or name another with --db."
+            )
         return StoreError(f"{path}: {error.strerror or said}.")
     if "not a database" in said or "malformed" in said:
         return StoreError(f"{path} is not a Counterfoil store ({said}); name another file with --db.")
@@ -142,7 +146,9 @@ def explain(path: str, error: sqlite3.Error | OSError) -> StoreError:
     if "readonly" in said or "read-only" in said:
         return StoreError(f"{path} is read-only; make it writable, or read it only.")
     if "unable to open" in said:
-        return StoreError(f"{path} cannot be opened; look at its folder's permissions, or name another with --db.")
+        return StoreError(
+            f"{path} cannot be opened; look at its folder's permissions, or name another with --db."
+        )
     return StoreError(f"{path}: {said}.")
 
 
@@ -164,11 +170,13 @@ def check(db: sqlite3.Connection, path: str) -> int:
     raise StoreError(f"{path} is an SQLite file of another program; name another file with --db.")
 
 
-def open_writer(path: str, *, timeout: float = BUSY_SECONDS) -> sqlite3.Connection:
+def open_writer(path: str, *, timeout: float | None = None) -> sqlite3.Connection:
     """Give a connection that may write, to a store that is made or brought up to date first.
 
-    Hold the drain lock. Raises StoreError with one sentence.
+    Waits at most `timeout` seconds for another program's lock. Hold the drain lock. Raises StoreError with one
+    sentence.
     """
+    timeout = BUSY_SECONDS if timeout is None else timeout
     try:
         if not os.path.exists(path):
             # SQLite would make it readable for everybody; -wal and -shm take their mode from it.
@@ -177,7 +185,9 @@ def open_writer(path: str, *, timeout: float = BUSY_SECONDS) -> sqlite3.Connecti
             path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
     except FileNotFoundError:
-        raise StoreError(f"{path}: the folder does not exist; make it, or name another file with --db.") from None
+        raise StoreError(
+            f"{path}: the folder does not exist; make it, or name another file with --db."
+        ) from None
     except (OSError, sqlite3.Error) as error:
         raise explain(path, error) from None
     try:

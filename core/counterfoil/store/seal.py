@@ -12,12 +12,24 @@ it cannot be guessed from the commitment that stays.
 
 from __future__ import annotations
 
-import sqlite3
 from hashlib import sha256
 from hmac import digest as hmac_digest
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["COMMITMENT", "GENESIS", "SALT", "chained", "commitment", "content_digest", "content_key", "leaf", "verify_chain"]
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = [
+    "COMMITMENT",
+    "GENESIS",
+    "SALT",
+    "chained",
+    "commitment",
+    "content_digest",
+    "content_key",
+    "leaf",
+    "verify_chain",
+]
 
 GENESIS: Final = b"\0" * 32
 SALT: Final = 16

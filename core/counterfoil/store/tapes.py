@@ -6,17 +6,22 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from counterfoil.events import Head, Text
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Bad", "Line", "Segment", "folder_of", "is_local", "listing", "lock", "origin", "parse", "sweep"]
+__all__ = [
+    "Bad", "Line", "Origin", "Segment", "close", "folder_of", "is_local", "listing", "lock", "open_to_read", "origin",
+    "parse", "sweep",
+]  # fmt: skip
 
 _NAME: Final = re.compile(r"([0-9a-f]{16}-[0-9]+-[0-9a-f]{6})\.([0-9]{1,9})\.tape")
 #: How long a file may be in the making before it is taken for abandoned.
@@ -88,7 +93,7 @@ def sweep(folder: str) -> None:
     for name in names:
         path = os.path.join(folder, name)
         try:
-            fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            fd = open_to_read(path)
         except OSError:
             continue
         try:
@@ -97,11 +102,26 @@ def sweep(folder: str) -> None:
         except OSError:
             continue
         finally:
-            os.close(fd)
+            close(fd)
+
+
+def open_to_read(path: str) -> int:
+    """Give a descriptor of a segment, never through a symbolic link. Raises OSError."""
+    return os.open(
+        path, os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
+    )
+
+
+def close(fd: int) -> None:
+    """Close what `open_to_read` gave, and its lock with it."""
+    if sys.platform != "win32":
+        # A child forked at this moment holds the descriptor too, and would hold the lock.
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 def lock(fd: int) -> bool:
-    """Try the writer's lock on an open segment: had, the writer has let go of it. Closing `fd` gives it back."""
+    """Try the writer's lock on an open segment: had, the writer has let go of it."""
     if sys.platform == "win32":
         return False
     try:

@@ -5,8 +5,10 @@ Only what plain SQLite 3.37 knows: no extension, no registered function.
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["COST", "VIEWS", "iso", "message_list", "recreate"]
 
@@ -51,7 +53,7 @@ def _content(step: str, direction: int) -> str:
     body = _body(f"{step}.{'output' if direction else 'input'}_id")
     listed = message_list(step, direction)
     return f"""CASE WHEN {step}.{side}_count IS NULL THEN {body}
-      WHEN {step}.kind = 'llm' AND {step}.{'output' if direction else 'input'}_id IS NULL THEN {listed}
+      WHEN {step}.kind = 'llm' AND {step}.{"output" if direction else "input"}_id IS NULL THEN {listed}
       ELSE (SELECT CASE WHEN coalesce(body, '{{}}') IN ('{{}}', 'null') THEN '{{"messages":' || list || '}}'
         WHEN substr(body, 1, 1) = '{{' THEN substr(body, 1, length(body) - 1) || ',"messages":' || list || '}}'
         ELSE '{{"value":' || body || ',"messages":' || list || '}}' END

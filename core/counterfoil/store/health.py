@@ -1,0 +1,366 @@
+"""The state of a store: what it holds that it should not, what it lacks, and what is wrong around it.
+
+Nothing here writes. `counterfoil doctor` shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from counterfoil.events import FORMAT
+from counterfoil.store import deaths, seal, tapes
+
+__all__ = ["Check", "Query", "contents", "surroundings"]
+
+#: Gives the rows of a query; it cannot write.
+Query: TypeAlias = Callable[[str], Sequence[tuple[Any, ...]]]
+
+OLDEST_SQLITE: Final = (3, 37, 0)
+GIT_SECONDS: Final = 10
+LISTED: Final = 5
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look found. `level`: `ok`, `note` (good to know), `problem` (something is to be done).
+
+    `says` is one sentence, `found` names the first few things it is about, `count` how many there are.
+    """
+
+    name: str
+    level: Literal["ok", "note", "problem"]
+    says: str
+    count: int = 0
+    found: tuple[str, ...] = ()
+
+
+def _check(
+    name: str, good: str, bad: str, found: Sequence[str], *, level: Literal["note", "problem"] = "problem"
+) -> Check:
+    if not found:
+        return Check(name=name, level="ok", says=good)
+    return Check(name=name, level=level, says=bad, count=len(found), found=tuple(found[:LISTED]))
+
+
+# -- around the store
+
+
+def surroundings(path: str) -> Iterator[Check]:
+    """Give what is to be said of the files of the store at `path`, and of where they are."""
+    from counterfoil import __version__  # noqa: PLC0415  # the package is complete by now
+
+    path = os.path.realpath(path)
+    old = sqlite3.sqlite_version_info < OLDEST_SQLITE
+    yield Check(
+        name="versions",
+        level="problem" if old else "ok",
+        says=f"counterfoil {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"{platform.system()} {platform.machine()}" + ("; SQLite must be 3.37 or newer." if old else "."),
+    )
+    yield _place(path)
+    files = _files(path)
+    if sys.platform != "win32":
+        yield _check(
+            "permissions",
+            "Only their owner can read the store and its tapes.",
+            "Others may read or write what agents did; take it from them with chmod go-rwx.",
+            [
+                f"{file} (mode {stat.S_IMODE(found.st_mode):o})"
+                for file in files
+                if (found := _stat(file)) and found.st_mode & 0o077
+            ],
+        )
+        yield _owners(path, files)
+    yield _git(path)
+    yield _network(path)
+
+
+def _place(path: str) -> Check:
+    sizes = [found.st_size for file in (path, path + "-wal") if (found := _stat(file))]
+    if not sizes:
+        there = os.path.isdir(tapes.folder_of(path))
+        says = f"{path} is not there yet" + (
+            "; its tapes are." if there else ": nothing has been recorded here."
+        )
+        return Check(name="store", level="note" if there else "problem", says=says)
+    return Check(name="store", level="ok", says=f"{path}, {sum(sizes):,} bytes.", count=sum(sizes))
+
+
+def _files(path: str) -> list[str]:
+    folder = tapes.folder_of(path)
+    names = [path, path + "-wal", path + "-shm", folder]
+    with suppress(OSError):  # not there, or not ours to look into: then its owner is named
+        names += [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name != ".gitignore"]
+    return [name for name in names if os.path.lexists(name)]
+
+
+def _stat(file: str) -> os.stat_result | None:
+    try:
+        return os.lstat(file)
+    except OSError:  # drained and deleted meanwhile
+        return None
+
+
+def _owners(path: str, files: Sequence[str]) -> Check:
+    me = os.geteuid()
+    # root reads everybody's store; what matters then is whether the store's owner can.
+    store = _stat(path)
+    owner = store.st_uid if me == 0 and store else me
+    foreign = [
+        f"{file} (user {found.st_uid})" for file in files if (found := _stat(file)) and found.st_uid != owner
+    ]
+    return _check(
+        "owner",
+        "Store and tapes belong to one user.",
+        f"Files belong to somebody else than user {owner}; what they hold may not reach the store.",
+        foreign,
+    )
+
+
+def _git(path: str) -> Check:
+    folder = os.path.dirname(path)
+    tree = folder
+    while not os.path.exists(os.path.join(tree, ".git")):
+        above = os.path.dirname(tree)
+        if above == tree:
+            return Check(name="git", level="ok", says="The store is in no git work tree.")
+        tree = above
+    git = shutil.which("git")
+    ignored: int | None = None
+    if git is not None and os.path.isdir(folder):
+        # A repository may name programs to run (fsmonitor): not on our account.
+        command = [git, "-c", "core.fsmonitor=false", "-C", folder, "check-ignore", "--quiet", "--", path]
+        try:
+            ignored = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_SECONDS, check=False
+            ).returncode
+        except (OSError, subprocess.SubprocessError):
+            ignored = None
+    if ignored == 0:
+        return Check(
+            name="git", level="ok", says=f"The store is in the git work tree {tree}, which ignores it."
+        )
+    if ignored == 1:
+        says = f"The store is in the git work tree {tree}, which does not ignore it: add {os.path.basename(path)}* to .gitignore."
+        return Check(name="git", level="problem", says=says, count=1, found=(path,))
+    return Check(
+        name="git",
+        level="note",
+        says=f"The store is in the git work tree {tree}; git does not tell whether it is ignored.",
+    )
+
+
+def _network(path: str) -> Check:
+    if not os.path.exists("/proc/mounts"):
+        return Check(
+            name="disk",
+            level="note",
+            says="Whether the store is on a network file system cannot be told here.",
+        )
+    if tapes.is_local(os.path.dirname(path)):
+        return Check(name="disk", level="ok", says="The store is on a local file system.")
+    says = "The store is on a network file system, where locks and SQLite's WAL cannot be relied on: move it to a local disk."
+    return Check(name="disk", level="problem", says=says, count=1, found=(path,))
+
+
+# -- in the store
+
+
+def contents(path: str, query: Query, *, last: int = 10_000) -> Iterator[Check]:
+    """Give what is to be said of the events, steps and tapes of the store at `path`, read with `query`.
+
+    Of the chain, the `last` events are checked.
+    """
+    path = os.path.realpath(path)
+    yield from _tapes(path, query)
+    yield from _steps(path, query)
+    yield _check(
+        "quarantine",
+        "Every line of tape was an event.",
+        "Lines of tape were no events and were set aside (table quarantine).",
+        [
+            f"{count} of {writer or 'an unknown tape'}: {reason}"
+            for writer, reason, count in query(
+                """SELECT writer, reason, count(*) FROM quarantine LEFT JOIN tapes USING (tape_id)
+                LEFT JOIN writers USING (writer_id) GROUP BY 1, 2 ORDER BY 3 DESC"""
+            )
+        ],
+    )
+    yield _check(
+        "errors",
+        "Counterfoil had no errors of its own.",
+        "Counterfoil had errors of its own; something may not have been recorded.",
+        [
+            f"{place}: {count} times, {error_type}: {message}"
+            for place, count, error_type, message in query(
+                """SELECT place, sum(count), error_type, error_message FROM t_troubles
+                GROUP BY place ORDER BY max(at_ns) DESC"""
+            )
+        ],
+    )
+    yield _chain(query, last)
+
+
+def _tapes(path: str, query: Query) -> Iterator[Check]:
+    offsets = {
+        (writer, segment): offset
+        for writer, segment, offset in query(
+            "SELECT writer, segment, offset FROM tapes JOIN writers USING (writer_id)"
+        )
+    }
+    waiting: list[str] = []
+    newer: list[str] = []
+    unreadable: list[str] = []
+    left = 0
+    for segment in tapes.listing(tapes.folder_of(path)):
+        try:
+            with open(segment.path, "rb") as file:
+                first = file.readline(4096)
+                size = os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            continue  # drained and deleted meanwhile
+        except OSError as error:
+            unreadable.append(f"{segment.path}: {error.strerror}")
+            continue
+        behind = max(0, size - offsets.get((segment.writer, segment.number), 0))
+        left += behind
+        if behind:
+            waiting.append(f"{os.path.basename(segment.path)}: {behind} bytes")
+        if _is_newer(first):
+            newer.append(segment.path)
+    yield Check(
+        name="tapes",
+        level="note" if left else "ok",
+        says=f"{left} bytes on tapes are not in the store yet."
+        if left
+        else "All that is on the tapes is in the store.",
+        count=left,
+        found=tuple(waiting[:LISTED]),
+    )
+    yield _check(
+        "unreadable tapes",
+        "Every tape can be read.",
+        "Tapes cannot be read; what they hold is not in the store.",
+        unreadable,
+    )
+    yield _check(
+        "newer tapes",
+        "Every tape is of a format that is known here.",
+        "Tapes were written by a newer Counterfoil; upgrade to see what they hold.",
+        newer,
+    )
+
+
+def _is_newer(first: bytes) -> bool:
+    try:
+        opening = msgspec.json.decode(first.split(b"\t", 1)[0])
+        return isinstance(opening, dict) and int(opening.get("format") or 0) > FORMAT
+    except (ValueError, TypeError):
+        return False
+
+
+def _steps(path: str, query: Query) -> Iterator[Check]:
+    folder = tapes.folder_of(path)
+    here = deaths.Here(folder)
+    present = {segment.writer for segment in tapes.listing(folder)}
+    live = human = 0
+    lost: list[str] = []
+    elsewhere: list[str] = []
+    for writer, host, boot, machine, ended, asks, count in query(
+        """SELECT writer, host, boot, machine, coalesce(exit_ns >= last_ns, 0) OR gone_ns IS NOT NULL,
+          s.kind IS 'human' AND coalesce(root.end_rank, 0) > 0, count(*)
+        FROM t_steps s LEFT JOIN writers USING (writer_id) LEFT JOIN t_processes USING (writer_id)
+        LEFT JOIN t_runs r ON r.run_id = s.run_id LEFT JOIN t_steps root ON root.step_id = r.root_id
+        WHERE s.end_rank = 0 GROUP BY writer, 6 ORDER BY max(s.started_ns) DESC"""
+    ):
+        if asks:
+            human += count
+        elif not here.can_tell(deaths.Process(host, boot, machine, bool(ended))):
+            elsewhere.append(f"{count} of process {writer} on host {host or 'unknown'}")
+        elif ended or writer not in present:
+            lost.append(f"{count} of process {writer}")
+        else:
+            live += count
+    yield Check(name="running", level="ok", says=f"Steps under way in living processes: {live}.", count=live)
+    yield Check(name="waiting", level="ok", says=f"Questions that wait for a human: {human}.", count=human)
+    yield _check(
+        "unfinished",
+        "No other step is open.",
+        "Steps are open though their process has ended, or its tape is gone.",
+        lost,
+    )
+    yield _check(
+        "other hosts",
+        "No step is open on another host.",
+        "Steps are open on other hosts; from here nobody can tell whether they still run.",
+        elsewhere,
+        level="note",
+    )
+    yield _check(
+        "orphans",
+        "Every step has its start and its parent.",
+        "Steps lack their start or the step that they belong under.",
+        [
+            f"step {step} of run {run}"
+            for step, run in query(
+                """SELECT step_id, run_id FROM t_steps s WHERE started_ns IS NULL OR parent_id IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM t_steps p WHERE p.step_id = s.parent_id AND p.run_id = s.run_id)
+                ORDER BY started_ns DESC"""
+            )
+        ],
+    )
+    yield _check(
+        "interrupted",
+        "No process died in the middle of a step.",
+        "Processes died in the middle of these runs.",
+        [
+            f"run {run}: {count} open steps"
+            for run, count in query(
+                """SELECT run_id, count(*) FROM t_steps WHERE status = 'interrupted'
+                GROUP BY run_id ORDER BY max(started_ns) DESC"""
+            )
+        ],
+        level="note",
+    )
+
+
+def _chain(query: Query, last: int) -> Check:
+    """Go over the chain from the event before the last `last` ones."""
+    rows = query(
+        f"SELECT seq, CAST(head AS BLOB), commitments, chain FROM events ORDER BY seq DESC LIMIT {last + 1}"
+    )
+    ordered = list(reversed(rows))
+    if len(ordered) > last:
+        before, expected = ordered[0][3], ordered[0][0] + 1
+        ordered = ordered[1:]
+    else:
+        before, expected = seal.GENESIS, 1
+    bad: int | None = None
+    for seq, head, commitments, chain in ordered:
+        before = seal.chained(before, seq, seal.leaf(head, commitments or b""))
+        if seq != expected or before != chain:
+            bad = expected
+            break
+        expected += 1
+    highest = query("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+    if bad is None and highest and highest[0][0] >= expected:
+        bad = expected
+    if bad is not None:
+        says = f"Event {bad} is not what was sealed, or is missing: the store was changed by hand or damaged."
+        return Check(name="chain", level="problem", says=says, count=1, found=(str(bad),))
+    return Check(
+        name="chain",
+        level="ok",
+        says=f"The last {len(ordered)} events are as they were sealed.",
+        count=len(ordered),
+    )

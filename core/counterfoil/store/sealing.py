@@ -1,0 +1,151 @@
+"""Putting events into the store: each sealed into the chain, its parts stored once by content."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from counterfoil.events import Head, Text, encode
+from counterfoil.store import bulk, seal
+from counterfoil.store.fold import READ, Event
+from counterfoil.store.tapes import Line
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+__all__ = ["Made", "Sealing", "refs_of"]
+
+_NO_TEXT: Final = Text()
+
+
+class Made(NamedTuple):
+    """An event that ingest itself makes (what is decided later): sealed like any other, on no tape."""
+
+    head: Head
+    text: Text | None = None
+    body: bytes | None = None
+    part: str = "output"
+
+
+class Sealing:
+    """One transaction's events on their way into `events` and `payloads`. Made, and written, inside of it."""
+
+    def __init__(self, db: sqlite3.Connection, store_key: bytes) -> None:
+        self._db = db
+        self._store_key = store_key
+        tip = db.execute("SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        self._seq, self._chain = (int(tip[0]), bytes(tip[1])) if tip is not None else (0, seal.GENESIS)
+        self._lines: list[tuple[Line, int | None, int | None]] = []
+        self._new_refs: dict[tuple[int, int], int] = {}
+        self.events: list[Event] = []
+
+    def add(self, line: Line, tape_id: int | None, writer_id: int | None) -> None:
+        """Take a line of a tape along."""
+        self._lines.append((line, tape_id, writer_id))
+
+    def add_made(self, made: Made) -> None:
+        """Take an event of our own along."""
+        names: list[str] = []
+        bodies: list[bytes] = []
+        if made.text is not None:
+            names.append("text")
+            bodies.append(encode(made.text))
+        if made.body is not None:
+            names.append(made.part)
+            bodies.append(made.body)
+        head = msgspec.structs.replace(made.head, parts=tuple(names))
+        self.add(Line(0, encode(head), head, made.text or _NO_TEXT, bodies), None, None)
+
+    def write(self) -> None:
+        """Seal and store what was taken along; `events` is then what there is to fold."""
+        store_key = self._store_key
+        salts = os.urandom(seal.SALT * sum(len(line.bodies) for line, _, _ in self._lines))
+        rows: list[tuple[Any, ...]] = []
+        bodies: dict[bytes, bytes] = {}
+        slots: list[tuple[int, int, bytes, bytes]] = []
+        seq, chain, at = self._seq, self._chain, 0
+        for line, tape_id, _ in self._lines:
+            seq += 1
+            commitments = b""
+            for slot, body in enumerate(line.bodies):
+                digest = seal.content_digest(body)
+                salt = salts[at : at + seal.SALT]
+                at += seal.SALT
+                commitments += seal.commitment(salt, digest)
+                key = seal.content_key(store_key, digest)
+                bodies[key] = body
+                slots.append((seq, slot, key, salt))
+            chain = seal.chained(chain, seq, seal.leaf(line.raw_head, commitments))
+            offset = None if tape_id is None else line.offset
+            rows.append((seq, tape_id, offset, line.raw_head.decode(), commitments or None, chain))
+        ids = self._payload_ids(bodies)
+        bulk.insert(self._db, "events", ("seq", "tape_id", "offset", "head", "commitments", "chain"), rows)
+        bulk.insert(
+            self._db,
+            "event_payloads",
+            ("seq", "slot", "payload_id", "salt"),
+            [(seq, slot, ids[key], salt) for seq, slot, key, salt in slots],
+        )
+        self._gather([ids[key] for _, _, key, _ in slots])
+
+    def _gather(self, payload_ids: list[int]) -> None:
+        """Make the events for the fold, and note the numbers that writers gave to messages."""
+        seq, at = self._seq, 0
+        refs = self._new_refs
+        for line, _, writer_id in self._lines:
+            seq += 1
+            head = line.head
+            payloads: dict[str, int | None] = {}
+            read: dict[str, bytes] = {}
+            for name, body in zip(head.parts, line.bodies, strict=True):
+                payload_id = payloads[name] = payload_ids[at]
+                at += 1
+                if name in READ:
+                    read[name] = body
+                elif name[0:1] == "m" and writer_id is not None and name[1:].isdecimal():
+                    refs[writer_id, int(name[1:])] = payload_id
+            self.events.append(Event(seq, writer_id, head, line.text, payloads, read))
+        rows = [(writer_id, n, payload_id) for (writer_id, n), payload_id in refs.items()]
+        bulk.insert(self._db, "refs", ("writer_id", "n", "payload_id"), rows, verb="INSERT OR REPLACE")
+
+    def _payload_ids(self, bodies: dict[bytes, bytes]) -> dict[bytes, int]:
+        db = self._db
+        ids: dict[bytes, int] = dict(
+            bulk.select_in(db, "SELECT key, payload_id FROM payloads WHERE key", bodies)
+        )
+        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'payloads'").fetchone()
+        next_id = (int(row[0]) if row is not None else 0) + 1
+        fresh: list[tuple[int, bytes, str]] = []
+        for key, body in bodies.items():
+            if key not in ids:
+                ids[key] = next_id
+                fresh.append((next_id, key, body.decode()))
+                next_id += 1
+        bulk.insert(db, "payloads", ("payload_id", "key", "body"), fresh)
+        return ids
+
+    def refs(self) -> dict[tuple[int, int], int]:
+        """Give the payload of every number that these events refer to."""
+        return refs_of(self._db, self.events, self._new_refs)
+
+
+def refs_of(
+    db: sqlite3.Connection, events: Iterable[Event], known: dict[tuple[int, int], int]
+) -> dict[tuple[int, int], int]:
+    """Give the payload of every (writer, number) that `events` refer to; `known` need not be looked up."""
+    wanted: dict[int, set[int]] = {}
+    for event in events:
+        head = event.head
+        if event.writer_id is not None and (head.refs or head.offers):
+            for n in (*head.refs, *head.offers):
+                if (event.writer_id, n) not in known:
+                    wanted.setdefault(event.writer_id, set()).add(n)
+    found = dict(known)
+    for writer_id, numbers in wanted.items():
+        select = f"SELECT n, payload_id FROM refs WHERE writer_id = {writer_id} AND n"
+        for n, payload_id in bulk.select_in(db, select, numbers):
+            found[writer_id, int(n)] = int(payload_id)
+    return found

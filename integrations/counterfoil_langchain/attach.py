@@ -1,0 +1,107 @@
+"""`install` and `uninstall`: attach to every LangChain run of this process."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.tracers.context import register_configure_hook
+
+from counterfoil.guard import guarded
+from counterfoil.patches import Patches
+from counterfoil.recorder import Recorder, recorder_at
+from counterfoil_langchain import versions
+from counterfoil_langchain.handler import RecordingHandler
+from counterfoil_langchain.tracker import tracker_of
+
+if TYPE_CHECKING:
+    from counterfoil.redact import Redactor
+
+__all__ = ["install", "installed", "uninstall"]
+
+_handler: Final = RecordingHandler(None)
+# As its default, not by set(): a default is there in every thread and context, however it began.
+_variable: Final[ContextVar[RecordingHandler]] = ContextVar("counterfoil_langchain", default=_handler)
+_patches: Final = Patches()
+_lock: Final = threading.Lock()
+_hooked = False
+_said: set[str] = set()
+
+
+def install(
+    db: str | os.PathLike[str] | None = None,
+    *,
+    capture: str | None = None,
+    redactors: Iterable[Redactor] = (),
+    quiet: bool | None = None,
+) -> None:
+    """Record every LangChain and LangGraph run of this process to the store `db`. May be called again.
+
+    `db` is the store's path, else `$COUNTERFOIL_DB`, else `counterfoil.db` here; its absolute path is printed once, to
+    stderr, unless `quiet` or `$COUNTERFOIL_QUIET`. Another `db` than before: from now on there.
+    """
+    global _hooked
+    versions.warn_once()
+    recorder = recorder_at(db, capture=capture, redactors=redactors)
+    with _lock:
+        if not _hooked:
+            # There is no way to take a hook back: without a tracker the handler does nothing.
+            register_configure_hook(_variable, inheritable=True)
+            _hooked = True
+        _handler.tracker = tracker_of(recorder)
+    _hear_of_pauses()
+    _say_where(recorder, quiet=bool(os.environ.get("COUNTERFOIL_QUIET")) if quiet is None else quiet)
+
+
+def uninstall() -> None:
+    """Stop recording what `install` attached to. May be called again, also when nothing is installed."""
+    with _lock:
+        _handler.tracker = None
+        _patches.undo()
+
+
+def installed() -> bool:
+    """Tell whether every run of this process is recorded."""
+    return _handler.tracker is not None
+
+
+def _say_where(recorder: Recorder, *, quiet: bool) -> None:
+    if quiet or recorder.path in _said:
+        return
+    _said.add(recorder.path)
+    print(f"counterfoil records to {recorder.path}", file=sys.stderr)
+
+
+@guarded
+def _hear_of_pauses() -> None:
+    """LangGraph tells of a pause only handlers in `config["callbacks"]`, not those of a configure hook."""
+    if importlib.util.find_spec("langgraph") is None:
+        return
+    main = importlib.import_module("langgraph.pregel.main")
+    for name in ("get_sync_graph_callback_manager_for_config", "get_async_graph_callback_manager_for_config"):
+        original = getattr(main, name, None)  # not there before langgraph 1.1
+        if original is not None:
+            _patches.replace(main, name, _with_handler(original))
+
+
+def _with_handler(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def managed(*args: Any, **kwargs: Any) -> Any:
+        manager = original(*args, **kwargs)
+        _add_to(manager)
+        return manager
+
+    return managed
+
+
+@guarded
+def _add_to(manager: Any) -> None:
+    if _handler.tracker is not None and not any(one is _handler for one in manager.handlers):
+        manager.add_handler(_handler, inherit=True)

@@ -1,0 +1,93 @@
+"""One LangChain run as a step: begun, failed, over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from counterfoil import ids
+from counterfoil.recorder import UNSET, Step
+from counterfoil_langchain import agents, failures, humans, naming
+from counterfoil_langchain.messages import split_state
+from counterfoil_langchain.tools import FRAMEWORK
+from counterfoil_langchain.tracker import Entry, Tracker
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+__all__ = ["begin", "entry_of", "fail", "native_name", "over"]
+
+
+def entry_of(
+    run_id: UUID, above: Entry | None, name: str, role: str, metadata: Mapping[str, Any] | None
+) -> Entry:
+    """Give the entry of a run that begins now."""
+    entry = Entry(run_id, above, name, role)
+    entry.started_ns = ids.now_ns()
+    if metadata:
+        entry.integration = metadata.get("ls_integration")
+        entry.label = metadata.get("lc_agent_name")
+    return entry
+
+
+def native_name(serialized: Mapping[str, Any] | None, otherwise: str) -> str:
+    """Give the class's or function's own name; the rest of `serialized` holds the whole configuration."""
+    if not serialized:
+        return otherwise
+    path = serialized.get("id")
+    return str(serialized.get("name") or (path[-1] if path else otherwise))
+
+
+def begin(
+    tracker: Tracker,
+    entry: Entry,
+    kind: str,
+    name: str,
+    *,
+    state: Any = UNSET,
+    tags: Sequence[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Step:
+    """Start the step of `entry` under the one it holds so far; a run's root if it holds none.
+
+    `state` is its input as the framework gave it; `facts` are further arguments of `Recorder.start`.
+    """
+    if state is not UNSET:
+        facts["messages"], rest, some = split_state(state)
+        if some:
+            facts["input"] = rest
+    if entry.step is None:
+        facts |= naming.run_facts(metadata, tags)
+    step = entry.step = tracker.recorder.start(
+        kind,
+        naming.tidy(name),
+        framework=FRAMEWORK,
+        parent=entry.step,
+        native_id=str(entry.run_id),
+        t=entry.started_ns,
+        **facts,
+    )
+    entry.owns = True
+    if tracker.tentative:
+        agents.note_step(tracker, step)
+    return step
+
+
+def fail(tracker: Tracker, entry: Entry, error: BaseException, **said: Any) -> None:
+    """End the step of `entry` by an exception; `said` are further arguments of `Recorder.end`."""
+    status = failures.status_of(error)
+    step = entry.step
+    if failures.is_pause(error) and error.args:
+        humans.ask_about(tracker, entry, error.args[0])
+    if entry.owns and step is not None:
+        if step.parent is None and status == "error":
+            said["stop_reason"] = failures.stop_reason(error)
+        tracker.recorder.end(step, status, error=error if status == "error" else None, **said)
+    over(tracker, entry)
+
+
+def over(tracker: Tracker, entry: Entry) -> None:
+    """Let go of everything, if a root has ended."""
+    if entry.root is entry:
+        tracker.close(entry)

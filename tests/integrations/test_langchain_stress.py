@@ -1,0 +1,159 @@
+"""A thousand runs, many at once, half in threads and half in asyncio: nothing stands in the wrong run."""
+
+import asyncio
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import counterfoil
+import pytest
+from counterfoil import guard
+from counterfoil.recorder import recorder_at
+from counterfoil_langchain import CounterfoilHandler
+from counterfoil_langchain.tracker import tracker_of
+from langchain_openai import ChatOpenAI
+from ledger import agree
+from office import AGENTS, LLM_CALLS, STEPS, TOKEN, TOOL_CALLS, build_office, case, scripted_office, token_of
+from support_desk.endpoint import Endpoint, Reply, Request, call
+
+IN_FLIGHT = 64  # half of them threads, half tasks
+
+
+@pytest.fixture
+def db(tmp_path, monkeypatch):
+    path = tmp_path / "counterfoil.db"
+    monkeypatch.setenv("COUNTERFOIL_DB", str(path))  # where counterfoil.step records to
+    before = guard.counted()
+    yield path
+    assert guard.counted() == before
+
+
+def work(office_in_threads, office_in_tasks, runs, in_flight, config):
+    """Let `runs` runs go through, `in_flight` at a time; give the token of each run's answer."""
+
+    def in_a_thread(number):
+        return token_of(office_in_threads.invoke(case(number), config)["messages"][-1].text)
+
+    async def in_tasks(numbers):
+        gate = asyncio.Semaphore(in_flight // 2)
+
+        async def one(number):
+            async with gate:
+                return token_of((await office_in_tasks.ainvoke(case(number), config))["messages"][-1].text)
+
+        return await asyncio.gather(*map(one, numbers))
+
+    with ThreadPoolExecutor(in_flight // 2) as pool, ThreadPoolExecutor(1) as loop:
+        tasks = loop.submit(asyncio.run, in_tasks(range(runs // 2)))
+        threads = list(pool.map(in_a_thread, range(runs // 2, runs)))
+        return [*tasks.result(), *threads]
+
+
+def assert_each_run_is_whole(store, runs):
+    """Each run holds what it should, and nothing of another's: every text in it has its token and no other."""
+    tokens = {}
+    for run in store.runs(all=True, limit=None):
+        assert (run.status, run.llm_calls, run.tool_calls) == ("ok", LLM_CALLS, TOOL_CALLS)
+        assert set(run.agent_names) == AGENTS
+        assert (run.errors, run.open_steps, run.waiting, run.handoffs, run.escalations) == (0, 0, 0, 2, 1)
+        tokens[run.run_id] = token_of(str(run.input))
+    assert sorted(tokens.values()) == [f"token-{number:05}" for number in range(runs)]
+
+    shapes = Counter()
+    _, steps = store.sql("SELECT run_id, kind, agent, status, input, output FROM steps")
+    for run_id, kind, agent, status, given, made in steps:
+        assert set(TOKEN.findall(given)) == {tokens[run_id]}, (kind, agent)
+        assert set(TOKEN.findall(made or "")) <= {tokens[run_id]}, (kind, agent)
+        assert status == "ok"
+        shapes[kind, agent] += 1
+    assert shapes == {shape: count * runs for shape, count in STEPS.items()}
+
+    _, astray = store.sql(
+        "SELECT count(*) FROM steps s JOIN steps p ON p.step_id = s.parent_id WHERE p.run_id <> s.run_id"
+    )
+    assert astray == [(0,)]
+    _, chosen = store.sql(
+        """SELECT t.decided_evidence, d.run_id = t.run_id, d.agent = t.agent, d.kind
+        FROM tool_calls t LEFT JOIN steps d ON d.step_id = t.decided_by"""
+    )
+    assert Counter(chosen) == {("native", 1, 1, "llm"): runs * TOOL_CALLS}
+    _, reads = store.sql("SELECT run_id, agent, query FROM accesses")
+    assert len(reads) == runs * 3
+    assert all(TOKEN.findall(query) == [tokens[run_id]] and agent == "expert" for run_id, agent, query in reads)
+    handoffs = store.handoffs()
+    assert Counter((one.mode, one.source, one.target, one.status) for one in handoffs) == {
+        ("escalation", "front", "expert", "returned"): runs,
+        ("transfer", "front", "clerk", "accepted"): runs,
+    }
+    for one in handoffs:
+        assert set(TOKEN.findall(f"{one.reason} {one.payload} {one.answer}")) == {tokens[one.run_id]}
+
+
+def assert_each_step_has_its_own_end(store):
+    _, told = store.sql(
+        """SELECT kinds, count(*) FROM (
+             SELECT step_id, group_concat(kind) AS kinds FROM (SELECT step_id, kind FROM events
+               WHERE kind IN ('start', 'end', 'close', 'gone') AND step_id IS NOT NULL ORDER BY step_id, t_ns, seq)
+             GROUP BY step_id)
+           GROUP BY kinds"""
+    )
+    _, steps = store.sql("SELECT count(*) FROM steps")
+    assert told == [("start,end", steps[0][0])]
+    assert (store.quarantine(), store.troubles()) == ([], [])
+
+
+def assert_nothing_is_kept_in_memory(db):
+    tracker = tracker_of(recorder_at(db))
+    assert tracker.entries == {}
+    assert (len(tracker._roots), len(tracker._late), len(tracker.tentative)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("runs", "in_flight"), [(100, 16), pytest.param(1000, IN_FLIGHT, marks=pytest.mark.stress)]
+)
+def test_many_runs_at_once_are_kept_apart(db, runs, in_flight):
+    config = {"callbacks": [CounterfoilHandler(db)]}
+    answers = work(scripted_office(), scripted_office(in_tasks=True), runs, in_flight, config)
+    assert answers == [f"token-{number:05}" for number in range(runs)]
+    assert_nothing_is_kept_in_memory(db)
+    with counterfoil.open(db) as store:
+        assert_each_run_is_whole(store, runs)
+        assert_each_step_has_its_own_end(store)
+
+
+@pytest.mark.parametrize(
+    ("runs", "in_flight"), [(16, 8), pytest.param(200, IN_FLIGHT, marks=pytest.mark.stress)]
+)
+def test_many_runs_at_once_agree_with_the_ledger(db, runs, in_flight):
+    with Endpoint(scripted) as endpoint:
+        model = ChatOpenAI(
+            model="gpt-4.1-mini", base_url=endpoint.url, api_key="offline", stream_usage=True, max_retries=0
+        )
+        streaming = model.model_copy(update={"streaming": True})
+        offices = [build_office(model, streaming, model, in_tasks=one) for one in (False, True)]
+        config = {"callbacks": [CounterfoilHandler(db)]}
+        assert work(*offices, runs, in_flight, config) == [f"token-{number:05}" for number in range(runs)]
+        with counterfoil.open(db) as store:
+            assert_each_run_is_whole(store, runs)
+            assert_each_step_has_its_own_end(store)
+            assert len(agree(store, endpoint)) == runs * LLM_CALLS
+    assert_nothing_is_kept_in_memory(db)
+
+
+def scripted(request: Request) -> Reply | None:
+    """What the office's models say, over HTTP."""
+    last = request.messages[-1]
+    token = token_of(last["content"])
+    if "ask_expert" in request.offered:
+        if last["role"] == "user":
+            return Reply(f"hm, {token}", calls=[call("ask_expert", question=f"what of {token}?")])
+        return Reply(calls=[call("hand_over", reason=f"known of {token}")])
+    if "close" in request.offered:
+        if last["role"] == "user":
+            return Reply(calls=[call("close", note=f"done with {token}")])
+        return Reply(f"good bye, {token}")
+    match len(request.results):
+        case 0:
+            return Reply(calls=[call("look_up", fact=f"a of {token}"), call("look_up", fact=f"b of {token}")])
+        case 2:
+            return Reply(calls=[call("look_up", fact=f"c of {token}")])
+    return Reply(f"all is known of {token}")
