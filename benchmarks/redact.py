@@ -6,12 +6,20 @@ The payloads differ from one call to the next. The same one again and again woul
 and more: the processor learns which way each branch of a search goes.
 """
 
+import argparse
+import asyncio
+import decimal
+import fractions
+import http.client
 import inspect
+import logging
+import pathlib
 import random
 import re
 import statistics
-import sys
+import subprocess
 import time
+import zoneinfo
 from collections.abc import Callable
 
 from counterfoil.events import encode, message, text_part
@@ -28,14 +36,26 @@ SECRETS = (
 
 
 def prose() -> str:
-    """Give a few hundred kilobytes of English about code: the docstrings of what is loaded anyway."""
-    documented = (
-        inspect.cleandoc(text)
-        for _, module in sorted(sys.modules.items())
-        for _, member in sorted(vars(module).items())
-        if isinstance(text := getattr(member, "__doc__", None), str)
+    """Give some hundred kilobytes of English about code: docstrings of the standard library."""
+    modules = (
+        argparse,
+        asyncio,
+        zoneinfo,
+        decimal,
+        fractions,
+        http.client,
+        inspect,
+        logging,
+        pathlib,
+        subprocess,
     )
-    return "\n\n".join(dict.fromkeys(documented))
+    texts = (
+        inspect.getdoc(thing) or ""
+        for module in modules
+        for _, member in inspect.getmembers(module)
+        for _, thing in [("", member), *(inspect.getmembers(member) if inspect.isclass(member) else [])]
+    )
+    return "\n\n".join(dict.fromkeys(texts))
 
 
 def payloads(text: str, size: int, secrets: tuple[str, ...] = ()) -> list[bytes]:
@@ -85,9 +105,8 @@ def main() -> None:
             for way in random.sample(list(ways), len(ways)):
                 taken[way].append(cost(ways[way], parts))
         mid = {way: statistics.median(times) for way, times in taken.items()}
-        print(
-            f"{name:22}{mid['redact']:9.1f}{mid['in turn']:9.1f}{mid['redact'] / mid['in turn']:8.3f}   {mid['no rule']:8.1f}"
-        )
+        ratio = mid["redact"] / mid["in turn"]
+        print(f"{name:22}{mid['redact']:9.1f}{mid['in turn']:9.1f}{ratio:8.3f}{mid['no rule']:11.1f}")
 
 
 if __name__ == "__main__":

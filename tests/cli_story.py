@@ -70,7 +70,11 @@ def triage(ticket: str) -> str:
 def desk() -> None:
     """Three agents, a tool that fails, an escalation, a transfer, a call without a price."""
     with counterfoil.run(
-        "support desk", task="refund", session="ticket-1", labels={"tier": "gold", "region": "eu"}, input="charged twice"
+        "support desk",
+        task="refund",
+        session="ticket-1",
+        labels={"tier": "gold", "region": "eu"},
+        input="charged twice",
     ) as span:
         triage("ticket-1")
         follow_up("ticket-1")
@@ -159,7 +163,10 @@ def environment(**more: str) -> dict[str, str]:
 def record(path: object, *stories: str) -> None:
     """Have a process of its own record `stories`, one after the other, to the store at `path`."""
     subprocess.run(
-        [sys.executable, __file__, *stories], check=True, env=environment(COUNTERFOIL_DB=str(path)), timeout=120
+        [sys.executable, __file__, *stories],
+        check=True,
+        env=environment(COUNTERFOIL_DB=str(path)),
+        timeout=120,
     )
 
 
@@ -187,10 +194,22 @@ def command(*args: object, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *RUN, *map(str, args)], **settings)
 
 
-def begin(*args: object, **more: Any) -> subprocess.Popen[str]:
-    """Start `counterfoil` as a process of its own, with its output to be read line by line."""
-    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment(), **more}
-    return subprocess.Popen([sys.executable, *RUN, *map(str, args)], **settings)
+@contextmanager
+def begin(*args: object, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start `counterfoil` as a process of its own, its output to be read line by line; wait for its end."""
+    settings = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "env": environment(),
+        **more,
+    }
+    with subprocess.Popen([sys.executable, *RUN, *map(str, args)], **settings) as process:
+        try:
+            yield process
+            process.wait(timeout=60)
+        finally:
+            process.kill()
 
 
 def invoke(*args: object, columns: int | None = None, **more: Any) -> Result:
@@ -199,7 +218,11 @@ def invoke(*args: object, columns: int | None = None, **more: Any) -> Result:
 
     from counterfoil.cli import cli
 
-    env = {"COLUMNS": None if columns is None else str(columns), "COUNTERFOIL_DB": None, "COUNTERFOIL_DEBUG": None}
+    env = {
+        "COLUMNS": None if columns is None else str(columns),
+        "COUNTERFOIL_DB": None,
+        "COUNTERFOIL_DEBUG": None,
+    }
     env |= more.pop("env", {})
     return CliRunner(env=env).invoke(cli, [str(arg) for arg in args], **more)
 

@@ -1,9 +1,6 @@
-"""Processes that run recorded agents until they are killed, and acknowledge each callback once it has returned.
+"""A process that runs recorded agents until it is killed, and acknowledges each callback once it has returned.
 
-    python doomed_process.py    reads lines `<store> <fifo>` from stdin, and forks a process for each
-
-Such a process writes its pid to the fifo, then a line `<callback> <run id> <root or -> <events recorded>` after each
-callback of its handler. The one that forks them records nothing itself: it only saves the time of the imports.
+It writes a line `<callback> <run id> <root or -> <lines of tape written>` to a fifo after each callback of its handler.
 """
 
 from __future__ import annotations
@@ -11,25 +8,34 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import signal
-import sys
 import threading
 from typing import Any
 
-from counterfoil.recorder import Recorder, recorder_at
+from counterfoil.tape import Tape
 from counterfoil_langchain import CounterfoilHandler
 from office import case, scripted_office
 
 
 def acknowledging(db: str, fd: int) -> CounterfoilHandler:
     """Give a handler for the store `db` that says on `fd` what it has recorded."""
-    recorder: Recorder = recorder_at(db)
+    written = itertools.count(1)
+    lines = 0
+    write = Tape.write
+
+    def counted(tape: Tape, *args: Any) -> bool:
+        nonlocal lines
+        taken = write(tape, *args)
+        if taken:
+            lines = max(lines, next(written))
+        return taken
+
+    Tape.write = counted
 
     def acknowledged(name: str) -> Any:
         def callback(self: CounterfoilHandler, *args: Any, run_id: Any, **kwargs: Any) -> Any:
             result = getattr(super(Acknowledging, self), name)(*args, run_id=run_id, **kwargs)
             root = "root" if kwargs.get("parent_run_id") is None else "-"
-            os.write(fd, f"{name} {run_id} {root} {recorder.events}\n".encode())
+            os.write(fd, f"{name} {run_id} {root} {lines}\n".encode())
             return result
 
         return callback
@@ -48,7 +54,6 @@ def work(db: str, fifo: str) -> None:
     """Run agents in two threads and in asyncio, for ever."""
     os.environ["COUNTERFOIL_DB"] = db
     fd = os.open(fifo, os.O_WRONLY)
-    os.write(fd, f"{os.getpid()}\n".encode())
     config = {"callbacks": [acknowledging(db, fd)]}
     numbers = itertools.count()
 
@@ -65,18 +70,3 @@ def work(db: str, fifo: str) -> None:
     for _ in range(2):
         threading.Thread(target=in_a_thread, daemon=True).start()
     asyncio.run(in_tasks())
-
-
-def main() -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel takes the dead away
-    for line in sys.stdin:
-        db, fifo = line.split()
-        if os.fork() == 0:
-            try:
-                work(db, fifo)
-            finally:
-                os._exit(1)  # it was to be killed
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ from typing import Any
 from langchain_core.tools import tool
 from langgraph.graph import MessagesState, StateGraph
 from langgraph.types import interrupt
+
 from ordered_model import model
 
 __all__ = ["HI", "add", "asks", "graph", "question"]
@@ -26,7 +27,9 @@ def question(text: str) -> str:
     return interrupt({"question": text})
 
 
-def graph(*edges: Any, name: str | None = None, state: Any = MessagesState, checkpointer: Any = None, **nodes: Any) -> Any:
+def graph(
+    *edges: Any, name: str | None = None, state: Any = MessagesState, checkpointer: Any = None, **nodes: Any
+) -> Any:
     """Give a graph of these nodes; an edge with a function in second place is conditional."""
     built = StateGraph(state)
     for node, function in nodes.items():

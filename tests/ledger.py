@@ -93,7 +93,11 @@ def recorded(store: Store, calls: Iterable[LlmCall]) -> list[Account]:
 
 
 def _said(message: dict[str, Any]) -> str:
-    texts = (part.get("content") or part.get("response") for part in message["parts"] if part["type"] != "tool_call")
+    texts = (
+        part.get("content") or part.get("response")
+        for part in message["parts"]
+        if part["type"] != "tool_call"
+    )
     return "".join(text for text in texts if isinstance(text, str))
 
 

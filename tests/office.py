@@ -6,16 +6,27 @@ import asyncio
 import re
 from typing import Any
 
-import counterfoil
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
+
+import counterfoil
 from scripted_model import ScriptedModel, says
 
-__all__ = ["AGENTS", "LLM_CALLS", "STEPS", "TOKEN", "TOOL_CALLS", "build_office", "case", "scripted_office", "token_of"]
+__all__ = [
+    "AGENTS",
+    "LLM_CALLS",
+    "STEPS",
+    "TOKEN",
+    "TOOL_CALLS",
+    "build_office",
+    "case",
+    "scripted_office",
+    "token_of",
+]
 
 TOKEN = re.compile(r"token-\d{5}")
 

@@ -52,7 +52,9 @@ class PiecewiseModel(OrderedModel):
         for piece in self._next():
             if isinstance(piece, type):
                 raise piece("the stream broke")
-            yield ChatGenerationChunk(message=AIMessageChunk(content=piece) if isinstance(piece, str) else piece)
+            yield ChatGenerationChunk(
+                message=AIMessageChunk(content=piece) if isinstance(piece, str) else piece
+            )
 
 
 def model(*answers: Any) -> OrderedModel:

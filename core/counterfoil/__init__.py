@@ -8,6 +8,7 @@ from counterfoil.events import Item, Usage
 from counterfoil.plain import access, agent, handoff, run, score, step, tool, traceparent, wrap
 from counterfoil.plugins import hookimpl
 from counterfoil.recorder import Recorder, on_first_event, recorder_at
+from counterfoil.version import __version__
 
 if TYPE_CHECKING:
     import os
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from counterfoil.redact import Rule
     from counterfoil.store.errors import StoreError
     from counterfoil.store.read import Store, open
-
-__version__: Final = "0.1.0"
 
 __all__ = [
     "Item",
@@ -72,7 +71,7 @@ def flush(db: str | os.PathLike[str] | None = None, *, timeout: float = 10.0) ->
     """
     from counterfoil.store.background import flush as flush_store  # noqa: PLC0415  # see _LAZY
 
-    return flush_store(db, timeout=timeout)
+    return flush_store(db, timeout=timeout) or False
 
 
 def _attend(recorder: Recorder) -> None:

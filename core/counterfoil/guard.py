@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from counterfoil.snapshot import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["counted", "guarded", "listen", "report"]
 
@@ -44,7 +46,9 @@ def report(place: str, error: BaseException) -> None:
                 _tell(listener, place, error, count)
 
 
-def _tell(listener: Callable[[str, BaseException, int], None], place: str, error: BaseException, count: int) -> None:
+def _tell(
+    listener: Callable[[str, BaseException, int], None], place: str, error: BaseException, count: int
+) -> None:
     try:
         listener(place, error, count)
     except Exception:

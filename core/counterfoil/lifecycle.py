@@ -6,7 +6,6 @@ What else there is to say about a step stands in `recorder.py`, on top of this.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import handoffs, ids
@@ -19,6 +18,8 @@ from counterfoil.steps import Step, raised_here
 from counterfoil.turns import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from counterfoil.redact import Redactor
 
 __all__ = ["Lifecycle"]
@@ -276,7 +277,8 @@ class Lifecycle:
             self._close_children(child, now)
             child.open = False
             self._put(
-                {"k": "close", "t": now, "run": child.run_id, "step": child.step_id, "status": "cancelled"}, None
+                {"k": "close", "t": now, "run": child.run_id, "step": child.step_id, "status": "cancelled"},
+                None,
             )
             self._settle_all(child, "cancelled")
 
@@ -442,7 +444,10 @@ def _kind(kind: Any) -> str:
 def _status(status: Any) -> str:
     if type(status) is str and status in _STATUSES:
         return status
-    report("the status of a step", ValueError(f"{text_of(status, 100)!r} is none of {', '.join(sorted(_STATUSES))}"))
+    report(
+        "the status of a step",
+        ValueError(f"{text_of(status, 100)!r} is none of {', '.join(sorted(_STATUSES))}"),
+    )
     return "ok"
 
 

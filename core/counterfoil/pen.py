@@ -11,11 +11,11 @@ from counterfoil.events import Head, Message, Text, decode_text, encode
 from counterfoil.guard import guarded, report
 from counterfoil.plugins import collect_redactors
 from counterfoil.snapshot import snapshot, text_of
-from counterfoil.steps import Step
 from counterfoil.tape import Tape
 
 if TYPE_CHECKING:
     from counterfoil.redact import Redactor
+    from counterfoil.steps import Step
 
 __all__ = ["LIMIT_LABELS", "LIMIT_TEXT", "UNSET", "Pen", "on_new_tape"]
 
@@ -186,8 +186,7 @@ class Pen:
         self.put({"k": "trouble", "t": ids.now_ns(), "count": count}, text)
 
     def _build_redact(self) -> Callable[[bytes], bytes]:
-        # Its patterns take longer to compile than all else of ours to import.
-        from counterfoil import redact  # noqa: PLC0415
+        from counterfoil import redact  # noqa: PLC0415  # its patterns take longer than all else of ours to import
 
         rules = collect_redactors()
         built = redact.build((*redact.DEFAULT_RULES, *(rules or ()), *self._redactors))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,6 +18,7 @@ from counterfoil.guard import report
 from counterfoil.snapshot import text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
     from counterfoil.redact import Redactor
@@ -165,12 +165,15 @@ def _call_each(
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         try:
             given = list(implementation.function() or ())
-            for one in given:
-                if not wanted(one):
-                    raise TypeError(f"{text_of(one, 200)} is none of what it is to give")
-            found.extend(given)
         except (Exception, SystemExit) as problem:
             problems.append((f"plugin {implementation.plugin_name}: {hook}", problem))
+            continue
+        for one in given:
+            if wanted(one):
+                found.append(one)
+            else:
+                wrong = TypeError(f"it gives {text_of(one, 200)}")
+                problems.append((f"plugin {implementation.plugin_name}: {hook}", wrong))
     return found
 
 

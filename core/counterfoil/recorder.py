@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from counterfoil import context, ids
@@ -22,6 +21,8 @@ from counterfoil.snapshot import count_of, number_of, text_of
 from counterfoil.steps import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from counterfoil.redact import Redactor
 
 __all__ = [
@@ -165,7 +166,13 @@ class Recorder(Lifecycle):
         """Record that data was read: `source`, each item's id and score, or `size` in bytes where there are none."""
         body = [_item(one) for one in itertools.islice(items, LIMIT_ITEMS)] or UNSET
         self._put(
-            {"k": "access", "t": ids.now_ns(), "run": step.run_id, "step": step.step_id, "bytes": count_of(size)},
+            {
+                "k": "access",
+                "t": ids.now_ns(),
+                "run": step.run_id,
+                "step": step.step_id,
+                "bytes": count_of(size),
+            },
             Text(source=source, agent=step.agent, query=query),
             body=body,
             part="items",
@@ -222,7 +229,13 @@ class Recorder(Lifecycle):
     ) -> None:
         """Record a judgement of `step`, or of its run if it is the root."""
         self._put(
-            {"k": "score", "t": ids.now_ns(), "run": step.run_id, "step": step.step_id, "value": number_of(value)},
+            {
+                "k": "score",
+                "t": ids.now_ns(),
+                "run": step.run_id,
+                "step": step.step_id,
+                "value": number_of(value),
+            },
             Text(name=name, label=label, source=source, comment=comment),
         )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -22,6 +22,7 @@ from counterfoil.guard import report
 
 __all__ = ["DEFAULT_RULES", "Redactor", "Rule", "build"]
 
+_BLANK: Final = re.compile(r"\{\}|\\(\d+)|\\g<(\w+)>")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -56,9 +57,14 @@ class Rule(msgspec.Struct, frozen=True):
             raise ValueError(f"rule {self.name}: no needle could lead")
         try:
             pattern = _compiled(self)
-            pattern.sub(_template(self), b"")
-        except (re.error, IndexError) as error:
+        except re.error as error:
             raise ValueError(f"rule {self.name}: {error}") from error
+        groups = {*range(pattern.groups + 1), *pattern.groupindex}
+        for piece in _pieces(self):
+            if not isinstance(piece, bytes) and piece not in groups:
+                raise ValueError(
+                    f"rule {self.name}: keep={self.keep!r} names a group that the pattern has not"
+                )
         if pattern.search(b""):
             raise ValueError(f"rule {self.name}: the pattern matches the empty text")
 
@@ -72,8 +78,25 @@ def _compiled(rule: Rule) -> re.Pattern[bytes]:
     return re.compile(rule.pattern.encode())
 
 
-def _template(rule: Rule) -> bytes:
-    return rule.keep.replace("{}", f"[redacted:{rule.name}]").encode()
+def _pieces(rule: Rule) -> Iterator[bytes | int | str]:
+    """Give what a match becomes: text and the marker as bytes, groups that stay by number or name."""
+    end = 0
+    for blank in _BLANK.finditer(rule.keep):
+        yield rule.keep[end : blank.start()].encode()
+        number, name = blank.groups()
+        yield int(number) if number else name or f"[redacted:{rule.name}]".encode()
+        end = blank.end()
+    yield rule.keep[end:].encode()
+
+
+def _replacement(rule: Rule) -> Callable[[re.Match[bytes]], bytes]:
+    # `re` has templates too, but `Match.expand` parses them anew each time, which costs more than the search.
+    pieces = tuple(_pieces(rule))
+
+    def replacement(match: re.Match[bytes]) -> bytes:
+        return b"".join([piece if isinstance(piece, bytes) else match[piece] or b"" for piece in pieces])
+
+    return replacement
 
 
 class _Default(Rule, frozen=True):
@@ -98,7 +121,7 @@ _QUOTE: Final = rf'(?P<q>(?P<b>(?:{_DEPTHS})?+)")'
 
 
 def _inside(b: str) -> str:
-    """Give the pattern for the inside, not empty, of a string whose quotes have the backslashes of group `b`."""
+    """Give the pattern for the inside, not empty, of a string in quotes with the backslashes of group `b`."""
     return rf'(?:[^"\\]++|\\++(?!")|(?:(?:(?P={b})\\){{2}})*+(?P={b})\\(?P={b})")++'
 
 
@@ -107,15 +130,19 @@ _STRING: Final = rf"(?P=q){_inside('b')}{_CLOSE}?+"
 _SCALAR: Final = r"(?:-?\d[\d.eE+-]*+|true|false)(?!\w)"
 _LIST: Final = rf'\[{_SPACE}(?:(?P=q)(?:{_inside("b")})?+{_CLOSE}|[^"\\\[\]{{}}]|\\++[nrt])++\]'
 # `"password": "..."`, and `"name": "password", "value": "..."` as environments and headers are often listed.
-_FIELD: Final = rf"{_QUOTE}(?P<sep>{_SPACE}(?:,{_SPACE}(?P=q)value(?P=q){_SPACE})?+:{_SPACE})(?:{_STRING}|{_SCALAR}|{_LIST})"
-_FIELD_KEEP: Final = r"\g<q>\g<sep>\g<q>{}\g<q>"
+_FIELD: Final = (
+    rf"{_QUOTE}(?P<sep>{_SPACE}(?:,{_SPACE}(?P=q)value(?P=q){_SPACE})?+:{_SPACE})"
+    rf"(?:{_STRING}|{_SCALAR}|{_LIST})"
+)
 
 # What stands behind `password:` or `token =` in code and in prose.
 _NO_VALUE: Final = (
-    r"(?:str|string|int|integer|bool|boolean|bytes|any|object|optional|secretstr|none|null|nil|undefined|true|false"
+    r"(?:str|string|int|integer|bool|boolean|bytes|any|object|optional|secretstr"
+    r"|none|null|nil|undefined|true|false"
     r"|must|should|may|can|will|is|are|was|the|an?|your|my|this|that|and|or|if|to|for|of|at|in|on|with|not|no"
     r"|required|missing|flag|option|argument|parameter|prompt)(?=[,;)|>}\]]|[.:!?]?[\s\"'\\])"
-    r"|(?:self|cls|this|os|env|process|settings|config|cfg|args|opts|options|params|request|req|ctx|getpass)\.[a-z_]"
+    r"|(?:self|cls|this|os|env|process|settings|config|cfg|args|opts|options|params|request|req|ctx|getpass)"
+    r"\.[a-z_]"
     r"|[a-z_][a-z_.]{0,60}[(\[][^\s\"\\]{0,80}[)\]]"
     r"|[{(\[][\s\"'\\]"
 )
@@ -139,19 +166,21 @@ _ASSIGNED: Final = (
     rf"(?:{_OPENS}|(?P<single>[bruf]{{0,2}}')(?![\s,:}}\])]))?)"
     rf"(?(b2){_inside('b2')}|(?(single){_SINGLE}|{_WORD}))"
 )
+# Of a field (`q`, `sep`) or an assignment (`gap`): a group that did not take part is empty.
+_NAMED_KEEP: Final = r"\g<name>\g<q>\g<sep>\g<gap>\g<q>{}\g<q>"
 
 
 def _named(rule: str, name: str, needles: tuple[str, ...], *, sure: str = "") -> Rule:
     """Give the rule for values that stand under a name that ends like the pattern `name`.
 
-    They are fields at any depth of JSON, assignments, headers, lines of YAML, and elements of XML. `sure` is a
-    pattern right behind the name: where it holds, `name: word` is taken for a secret whatever the word.
+    They are fields at any depth of JSON, assignments, headers, lines of YAML, and elements of XML.
+    `sure` is a pattern right behind the name: where it holds, `name: word` is a secret whatever the word.
     """
     return _Default(
         rule,
         rf"(?i)(?P<name>{name}(?P<sure>{sure}){'?' if sure else ''})(?:{_FIELD}|{_ASSIGNED})",
         needles,
-        r"\g<name>\g<q>\g<sep>\g<gap>\g<q>{}\g<q>",
+        _NAMED_KEEP,
     )
 
 
@@ -162,41 +191,17 @@ def _behind(words: Iterable[str], *ends: str) -> str:
 
 # Words in front of `token` that make it a piece of text, its price, or a place in a list.
 _COUNTED: Final = (
-    *(
-        "max",
-        "min",
-        "per",
-        "num",
-        "input",
-        "output",
-        "prompt",
-        "completion",
-        "total",
-        "first",
-        "last",
-        "special",
-    ),
-    *(
-        "bos",
-        "eos",
-        "pad",
-        "unk",
-        "sep",
-        "cls",
-        "mask",
-        "stop",
-        "next",
-        "page",
-        "continuation",
-        "cancellation",
-    ),
-)
-_KEYS: Final = (
-    *("api", "access", "secret", "private", "account", "signing", "encryption", "master", "auth", "shared"),
-    *("session", "service", "subscription", "client", "deploy", "ssh", "storage"),
-)
-# What may follow: `input_tokens` is in every answer of a model.
+    "max", "min", "per", "num", "new", "input", "output", "prompt", "completion", "cached", "reasoning",
+    "total", "text", "audio", "image", "first", "last", "special", "bos", "eos", "pad", "unk", "sep", "cls",
+    "mask", "stop", "next", "page", "continuation", "cancellation",
+)  # fmt: skip
+# What may follow the word, and what does not: `input_tokens` is in every answer of a model.
 _TOKEN: Final = tuple("token" + end for end in "\"\\'*` =:>")
+_KEYS: Final = (
+    "api", "access", "secret", "private", "account", "signing", "encryption", "master", "auth", "shared",
+    "session", "service", "subscription", "client", "deploy", "ssh", "storage",
+)  # fmt: skip
+_BEFORE_KEY: Final = "".join(sorted({"_", "-", *(word[-1] for word in _KEYS)}))
 _LOGINS: Final = ("db", "sql", "user", "smtp", "mail", "ftp", "admin", "root", "auth", "redis", "proxy")
 # `\nsk-` is a line that begins with a key, `task-` is none; `\u001b[31m` and `%3D` end in a letter too.
 _WORD_STARTS: Final = (
@@ -211,7 +216,7 @@ DEFAULT_RULES: Final[tuple[Rule, ...]] = (
         # With its end whatever is between, without it (cut off) as far as it looks like base64.
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:"
         r"(?:[^\"\\-]++|\\++(?!\")|-(?!----))*+-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"|(?:[A-Za-z0-9+/=]++|\\++[nr])*+)",
+        r"|(?:(?:\\++[nr])*[A-Za-z0-9+/=]++)*+)",
         ("-----BEGIN",),
     ),
     _Default(
@@ -278,8 +283,8 @@ DEFAULT_RULES: Final[tuple[Rule, ...]] = (
     ),
     _named(
         "key",
-        rf"(?:i |[_\-iste])key(?:(?<=api key)|{_behind(_KEYS, 'key', '[_-]key')})",
-        ("_key", "-key", "ikey", "i key", "skey", "tkey", "ekey"),
+        rf"(?:i |[{_BEFORE_KEY}])key(?:(?<=api key)|{_behind(_KEYS, 'key', '[_-]key')})",
+        ("i key", *(before + "key" for before in _BEFORE_KEY)),
     ),
     _named("authorization", "authorization", ("authoriz",), sure="(?!)"),
     _Default(
@@ -287,7 +292,7 @@ DEFAULT_RULES: Final[tuple[Rule, ...]] = (
         rf"(?i)(?P<name>cookies?)(?:{_FIELD}"
         r"|(?P<gap>'?: {0,4}(?:b?')?)[^\s\"'\\;=&]{1,80}=[^\s\"'\\;]*+(?:; ?[^\s\"'\\;]++)*+)",
         ("cookie",),
-        r"\g<name>\g<q>\g<sep>\g<gap>\g<q>{}\g<q>",
+        _NAMED_KEEP,
     ),
     _Default(
         "option",  # `--token abc`, and the same as a list of arguments
@@ -316,14 +321,13 @@ _WIDTH: Final = 3
 
 _ANY_BYTE: Final = frozenset(range(256))
 _Columns: TypeAlias = tuple[frozenset[int], ...]
-#: For each part of an event, for each rule that has needles there, the places where they begin.
-_Found: TypeAlias = dict[int, dict[int, list[int]]]
+#: Where a needle begins, and the rule it is one of.
+_Hit: TypeAlias = tuple[int, int]
 
 
 class _Needle(NamedTuple):
     text: bytes
     any_case: bool
-    rule: int
 
 
 class _Window(NamedTuple):
@@ -378,8 +382,8 @@ def _grouped(needles: Iterable[_Needle]) -> tuple[list[_Columns], dict[_Needle, 
     return groups, offsets
 
 
-def _sieve(needles: Iterable[_Needle]) -> Callable[[bytes], _Found]:
-    """Give the function that tells where in an event which needles are: all of them, and nothing else.
+def _sieve(needles: Mapping[_Needle, Sequence[int]]) -> Callable[[bytes], list[_Hit]]:
+    """Give the function that tells where in a text the needles of which rules are: in order, all, no others.
 
     A search per needle takes a microsecond a kilobyte, because each step is a branch that no processor can
     foresee; sixty needles take sixty. This takes five in all, without a branch: the text is translated
@@ -388,47 +392,44 @@ def _sieve(needles: Iterable[_Needle]) -> Callable[[bytes], _Found]:
     the third by two, they are AND-ed; what is left says where the three may be, and there we look closely.
     """
     groups, offsets = _grouped(needles)
-    first, second, third = (
-        bytes(
-            sum(1 << bit for bit, columns in enumerate(groups) if byte in columns[at]) for byte in range(256)
-        )
-        for at in range(_WIDTH)
-    )
+    tables = [bytearray(256) for _ in range(_WIDTH)]
+    for bit, columns in enumerate(groups):
+        for table, column in zip(tables, columns, strict=True):
+            for byte in column:
+                table[byte] |= 1 << bit
+    first, second, third = map(bytes, tables)
     # From the three bytes seen to what may be around them, by where that begins and ends.
-    around: dict[bytes, dict[tuple[int, int, bool], dict[bytes, list[int]]]] = {}
-    for (text, any_case, rule), offset in offsets.items():
+    around: dict[bytes, dict[tuple[int, int, bool], dict[bytes, Sequence[int]]]] = {}
+    for (text, any_case), offset in offsets.items():
         window = around.setdefault(text[offset : offset + _WIDTH].lower(), {})
-        window.setdefault((-offset, len(text) - offset, any_case), {}).setdefault(text, []).append(rule)
+        span = -offset, len(text) - offset, any_case
+        window.setdefault(span, {})[text] = needles[_Needle(text, any_case)]
     lengths = {len(window) for window in around}
     padding = b"\t" * _WIDTH
     number = int.from_bytes
 
-    def sieve(event: bytes) -> _Found:
-        padded = event + padding
+    def sieve(text: bytes) -> list[_Hit]:
+        padded = text + padding
         fits = (
             number(padded.translate(first), "little")
             & number(padded[1:].translate(second), "little")
             & number(padded[2:].translate(third), "little")
         )
-        return look_closely(event, fits) if fits else {}
+        return look_closely(text, fits.to_bytes(len(padded), "little")) if fits else []
 
-    def look_closely(event: bytes, fits: int) -> _Found:
-        found: _Found = {}
-        places = fits.to_bytes(len(event) + _WIDTH, "little")
+    def look_closely(text: bytes, places: bytes) -> list[_Hit]:
+        hits: set[_Hit] = set()
         for value in set(places.translate(None, b"\0")):
             at = places.find(value)
             while at >= 0:
                 for length in lengths:
-                    for (left, right, any_case), texts in around.get(
-                        event[at : at + length].lower(), {}
-                    ).items():
-                        text = event[max(0, at + left) : at + right]
-                        for rule in texts.get(text.lower() if any_case else text, ()):
-                            begin = event.rfind(b"\t", 0, at) + 1
-                            rules = found.setdefault(event.count(b"\t", 0, at), {})
-                            rules.setdefault(rule, []).append(at + left - begin)
+                    possible = around.get(text[at : at + length].lower(), {})
+                    for (left, right, any_case), wanted in possible.items():
+                        seen = text[max(0, at + left) : at + right]
+                        for rule in wanted.get(seen.lower() if any_case else seen, ()):
+                            hits.add((at + left, rule))
                 at = places.find(value, at + 1)
-        return found
+        return sorted(hits)
 
     return sieve
 
@@ -441,10 +442,14 @@ _decode_string: Final = msgspec.json.Decoder(str).decode
 _A_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?+')
 
 
+#: What is put in the place of a stretch of a part: where it begins and ends, and the new text.
+_Edit: TypeAlias = tuple[int, int, bytes]
+
+
 class _Step(NamedTuple):
     name: str
-    #: Gives the part without its secrets, the same object if it has none. Told where its needles are.
-    apply: Callable[[bytes, Sequence[int]], bytes]
+    #: From a part and the places of the rule's needles in it, in order, to what shall change.
+    edits: Callable[[bytes, Sequence[int]], Iterator[_Edit]]
     always: bool
 
 
@@ -456,50 +461,88 @@ def build(rules: Iterable[Redactor] = DEFAULT_RULES) -> Callable[[bytes], bytes]
     `{"redacted":"<name> failed"}`. Raises `TypeError` for what is neither a `Rule` nor callable.
     """
     steps: list[_Step] = []
-    needles: list[_Needle] = []
+    needles: dict[_Needle, list[int]] = {}
     for at, rule in enumerate(rules):
         if isinstance(rule, Rule):
-            steps.append(_Step(rule.name, _substitution(rule), always=not rule.needles))
+            steps.append(_Step(rule.name, _matches(rule), always=not rule.needles))
             any_case = bool(re.search(r"\(\?[aLmsux]*i", rule.pattern))
             for needle in rule.needles:
                 text = needle.encode()
-                needles.append(_Needle(text.lower() if any_case else text, any_case, at))
+                one = _Needle(text.lower() if any_case else text, any_case)
+                needles.setdefault(one, []).append(at)
         elif callable(rule):
             name = str(getattr(rule, "__name__", type(rule).__name__))
-            steps.append(_Step(name, _on_strings(rule), always=True))
+            steps.append(_Step(name, _strings(rule), always=True))
         else:
             raise TypeError(f"a redactor is a Rule or a function, not {rule!r}")
     sieve = _sieve(needles)
-    always = {at for at, step in enumerate(steps) if step.always}
+    always = any(step.always for step in steps)
 
     def redact(event: bytes) -> bytes:
-        found = sieve(event)
-        if not found and not always:
+        hits = sieve(event)
+        if not hits and not always:
             return event
-        parts = event.split(b"\t")
-        for at in range(len(parts)) if always else found:
-            parts[at] = redact_part(parts[at], found.get(at, {}))
+        parts: list[bytes] = []
+        start = 0
+        for part in event.split(b"\t"):
+            end = start + len(part)
+            inside = [(place - start, rule) for place, rule in hits if start <= place < end]
+            parts.append(redact_part(part, inside) if inside or always else part)
+            start = end + 1
         return b"\t".join(parts)
 
-    def redact_part(part: bytes, places: dict[int, list[int]]) -> bytes:
-        for at in sorted(always | places.keys()):
-            step = steps[at]
-            if not step.always and at not in places:
-                continue  # what had a needle has been taken out
+    def redact_part(part: bytes, hits: Sequence[_Hit]) -> bytes:
+        places = _by_rule(hits)
+        for at, (name, find, unasked) in enumerate(steps):
+            if not unasked and at not in places:
+                continue
             try:
-                changed = step.apply(part, places.get(at, ()))
-                if changed is part:
+                edits = list(find(part, places.get(at, ())))
+                if not edits:
                     continue
+                changed = _edited(part, edits)
                 _check(changed)
             except Exception as error:
                 # Only its type: the message may quote what must not be told.
-                report(f"redactor {step.name}", RuntimeError(type(error).__name__))
-                return encode({"redacted": f"{step.name} failed"})
+                report(f"redactor {name}", RuntimeError(type(error).__name__))
+                return encode({"redacted": f"{name} failed"})
+            hits = sieve(changed) if unasked else _moved(hits, edits, part)
+            places = _by_rule(hits)
             part = changed
-            places = sieve(part).get(0, {})
         return part
 
     return redact
+
+
+def _by_rule(hits: Iterable[_Hit]) -> dict[int, list[int]]:
+    places: dict[int, list[int]] = {}
+    for place, rule in hits:
+        places.setdefault(rule, []).append(place)
+    return places
+
+
+def _edited(part: bytes, edits: Iterable[_Edit]) -> bytes:
+    pieces: list[bytes] = []
+    last = 0
+    for start, end, new in edits:
+        pieces += part[last:start], new
+        last = end
+    return b"".join([*pieces, part[last:]])
+
+
+def _moved(hits: Iterable[_Hit], edits: Iterable[_Edit], part: bytes) -> list[_Hit]:
+    """Give the needles that are left, where `edits` put them: before, behind, or in what a match keeps."""
+    moved: list[_Hit] = []
+    growth = 0
+    rest = iter(edits)
+    start, end, new = next(rest)
+    for place, rule in hits:
+        while place >= end:
+            growth += start + len(new) - end
+            start, end, new = next(rest, (len(part), len(part) + 1, b""))
+        if place < start or (place - start < len(new) and new.startswith(part[start : place + 1])):
+            moved.append((place + growth, rule))
+    return moved
 
 
 def _check(part: bytes) -> None:
@@ -510,40 +553,33 @@ def _check(part: bytes) -> None:
     _decode_raw(part)  # does not look into strings
 
 
-def _substitution(rule: Rule) -> Callable[[bytes, Sequence[int]], bytes]:
-    template = _template(rule)
+def _matches(rule: Rule) -> Callable[[bytes, Sequence[int]], Iterator[_Edit]]:
+    replacement = _replacement(rule)
     pattern = functools.cache(lambda: _compiled(rule))
 
-    def everywhere(part: bytes, _: Sequence[int]) -> bytes:
-        changed, count = pattern().subn(template, part)
-        return changed if count else part
+    def everywhere(part: bytes, _: Sequence[int]) -> Iterator[_Edit]:
+        for match in pattern().finditer(part):
+            yield match.start(), match.end(), replacement(match)
 
-    def at_places(part: bytes, places: Sequence[int]) -> bytes:
-        pieces: list[bytes] = []
+    def at_places(part: bytes, places: Sequence[int]) -> Iterator[_Edit]:
         end = 0
-        for place in sorted(places):
+        for place in places:
             if place >= end and (match := pattern().match(part, place)):
-                pieces += part[end:place], match.expand(template)
                 end = match.end()
-        return b"".join([*pieces, part[end:]]) if pieces else part
+                yield place, end, replacement(match)
 
     return at_places if rule.leading else everywhere
 
 
-def _on_strings(function: Callable[[str], str]) -> Callable[[bytes, Sequence[int]], bytes]:
-    def of_one(match: re.Match[bytes]) -> bytes:
-        if match[1] is not None:  # a key
-            return match[0]
-        before = _decode_string(match[0])
-        after = function(before)
-        if after == before:
-            return match[0]
-        if not isinstance(after, str):
-            raise TypeError(type(after).__name__)
-        return encode(after)
+def _strings(function: Callable[[str], str]) -> Callable[[bytes, Sequence[int]], Iterator[_Edit]]:
+    def edits(part: bytes, _: Sequence[int]) -> Iterator[_Edit]:
+        for match in _A_STRING.finditer(part):
+            if match[1] is None:  # no key
+                before = _decode_string(match[0])
+                after = function(before)
+                if not isinstance(after, str):
+                    raise TypeError(type(after).__name__)
+                if after != before:
+                    yield match.start(), match.end(), encode(after)
 
-    def apply(part: bytes, _: Sequence[int]) -> bytes:
-        changed = _A_STRING.sub(of_one, part)
-        return part if changed == part else changed
-
-    return apply
+    return edits

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from counterfoil import ids
-from counterfoil.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from counterfoil.handoffs import Handoff
+    from counterfoil.turns import Turn
 
 __all__ = ["Step", "raised_here"]
 
@@ -156,4 +156,6 @@ def raised_here(step: Step, error: BaseException) -> bool:
 def _came_through(step_id: str, error: BaseException) -> bool:
     if step_id in vars(error).get(_MARK, ()):
         return True
-    return isinstance(error, BaseExceptionGroup) and all(_came_through(step_id, one) for one in error.exceptions)
+    return isinstance(error, BaseExceptionGroup) and all(
+        _came_through(step_id, one) for one in error.exceptions
+    )

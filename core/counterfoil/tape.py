@@ -14,13 +14,16 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from counterfoil import ids
 from counterfoil.events import FORMAT, Head, Text, encode
 from counterfoil.guard import report
+from counterfoil.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 if sys.platform != "win32":
     import fcntl
@@ -89,7 +92,7 @@ class Tape:
         return self._open[1] or self._open_first(now)
 
     def write(self, line: bytes, writer: str) -> bool:
-        """Put `line` (newline included) on the tape of `writer` in one write(2); tell whether the kernel took it.
+        """Put a line, newline included, on the tape of `writer` at one stroke; tell whether the kernel took it.
 
         Never raises. Where it is not taken, `writer` may have ended: then number the messages anew. Else the
         reason is logged once.
@@ -153,12 +156,15 @@ class Tape:
 
     def _make_segment(self, writer: str) -> int:
         """Make the next segment of `writer`, lock it, and give its descriptor."""
-        parent = os.path.dirname(self.folder) or "."
-        if not os.path.isdir(parent):
-            raise FileNotFoundError(errno.ENOENT, "the folder does not exist", parent)
-        if not os.path.isdir(self.folder):
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
-            with suppress(OSError), open(os.path.join(self.folder, ".gitignore"), "w", encoding="ascii") as ignore:
+        try:
+            os.mkdir(self.folder, mode=0o700)
+        except FileExistsError:
+            pass
+        else:
+            with (
+                suppress(OSError),
+                open(os.path.join(self.folder, ".gitignore"), "w", encoding="ascii") as ignore,
+            ):
                 ignore.write("*\n")
         self._segment += 1
         final = os.path.join(self.folder, f"{writer}.{self._segment:06d}.tape")
@@ -216,7 +222,7 @@ class Tape:
             self._complain(problem)
 
     def _check(self, now: float) -> None:
-        """At most every second: is the descriptor still ours, and the file still in the folder?"""
+        """Look whether the descriptor is still ours, and the file still in the folder: at most every second."""
         with _lock:
             self._checked_at = now
             fd, writer = self._open
@@ -261,10 +267,18 @@ class Tape:
         if error.errno in self._said:
             return
         self._said.add(error.errno)
-        report("the tape", OSError(error.errno, f"cannot record to {self.folder}: {error.strerror}"))
+        report(f"the tape {self.folder}", OSError(error.errno, f"nothing can be recorded: {error.strerror}"))
 
 
 _tapes: weakref.WeakSet[Tape] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    _lock.acquire()
+
+
+def _in_parent() -> None:
+    _lock.release()
 
 
 def _in_child() -> None:
@@ -275,12 +289,7 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # The lock by its name, as a child has a new one.
-    os.register_at_fork(
-        before=lambda: _lock.acquire() and None,
-        after_in_parent=lambda: _lock.release(),
-        after_in_child=_in_child,
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def _locked_high(fd: int) -> int:
@@ -322,8 +331,6 @@ def _read(path: str) -> str | None:
 
 
 def _origin(writer: str) -> Text:
-    from counterfoil import __version__  # noqa: PLC0415  # the package's own name, complete by now
-
     versions = {"counterfoil": __version__, "python": sys.version.split()[0]}
     return Text(
         writer=writer,

@@ -36,7 +36,7 @@ class Turn:
     def __init__(self) -> None:
         self._calls: deque[_Call] = deque(maxlen=CALLS)
 
-    def add(self, step_id: str, output: list[dict[str, Any]]) -> None:
+    def add(self, step_id: str, output: Iterable[dict[str, Any]]) -> None:
         """Take in the output messages of an llm step that has ended."""
         ids: set[str] = set()
         tools: set[str] = set()
@@ -50,7 +50,9 @@ class Turn:
                 elif kind == "text" and isinstance(part.get("content"), str):
                     texts.append(part["content"][:SAID_CHARS])
         ids.discard("")
-        self._calls.append(_Call(step_id, frozenset(ids), frozenset(tools), "\n".join(filter(None, texts)) or None))
+        self._calls.append(
+            _Call(step_id, frozenset(ids), frozenset(tools), "\n".join(filter(None, texts)) or None)
+        )
 
     def chose(self, *, call_id: str | None = None, tool: str | None = None) -> Choice | None:
         """Give the llm step that chose the call: by its id, else by the tool's name, else the latest."""

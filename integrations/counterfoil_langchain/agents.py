@@ -38,7 +38,7 @@ def agent_begins(tracker: Tracker, entry: Entry) -> None:
 
 
 def agent_began(tracker: Tracker, entry: Entry) -> None:
-    """After an agent's turn was recorded: by which edge did it come?"""
+    """After an agent's turn was recorded: find the edge by which it came."""
     node = entry.node_above()
     if node is not None and entry.step is not None:
         with tracker.lock:

@@ -28,7 +28,9 @@ def answer_of(result: Any, *, streamed: bool) -> Answer:
     generations = [one for some in result.generations for one in some]
     summary: Mapping[str, Any] = result.llm_output or {}  # legacy: None or {} when streamed
     if not generations:
-        return Answer([], _legacy_usage(summary.get("token_usage") or summary.get("usage"), streamed=streamed))
+        return Answer(
+            [], _legacy_usage(summary.get("token_usage") or summary.get("usage"), streamed=streamed)
+        )
     first = generations[0]
     details: Mapping[str, Any] = first.generation_info or {}
     said = getattr(first, "message", None)

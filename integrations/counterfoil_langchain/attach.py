@@ -8,10 +8,10 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from langchain_core.tracers import context as hooks
 from langchain_core.tracers.context import register_configure_hook
 
 from counterfoil.guard import guarded
@@ -22,6 +22,8 @@ from counterfoil_langchain.handler import RecordingHandler
 from counterfoil_langchain.tracker import tracker_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from counterfoil.redact import Redactor
 
 __all__ = ["install", "installed", "uninstall"]
@@ -31,7 +33,6 @@ _handler: Final = RecordingHandler(None)
 _variable: Final[ContextVar[RecordingHandler]] = ContextVar("counterfoil_langchain", default=_handler)
 _patches: Final = Patches()
 _lock: Final = threading.Lock()
-_hooked = False
 _said: set[str] = set()
 
 
@@ -47,14 +48,10 @@ def install(
     `db` is the store's path, else `$COUNTERFOIL_DB`, else `counterfoil.db` here; its absolute path is printed once, to
     stderr, unless `quiet` or `$COUNTERFOIL_QUIET`. Another `db` than before: from now on there.
     """
-    global _hooked
     versions.warn_once()
     recorder = recorder_at(db, capture=capture, redactors=redactors)
     with _lock:
-        if not _hooked:
-            # There is no way to take a hook back: without a tracker the handler does nothing.
-            register_configure_hook(_variable, inheritable=True)
-            _hooked = True
+        _hook()
         _handler.tracker = tracker_of(recorder)
     _hear_of_pauses()
     _say_where(recorder, quiet=bool(os.environ.get("COUNTERFOIL_QUIET")) if quiet is None else quiet)
@@ -76,7 +73,22 @@ def _say_where(recorder: Recorder, *, quiet: bool) -> None:
     if quiet or recorder.path in _said:
         return
     _said.add(recorder.path)
-    print(f"counterfoil records to {recorder.path}", file=sys.stderr)
+    sys.stderr.write(f"counterfoil records to {recorder.path}\n")
+
+
+@functools.cache
+def _hook() -> None:
+    """Hook in, once: there is no way back, but without a tracker the handler does nothing."""
+    _silence_earlier()
+    register_configure_hook(cast("ContextVar[Any]", _variable), inheritable=True)
+
+
+@guarded
+def _silence_earlier() -> None:
+    """In a notebook this module may be imported anew: the handler of the one before must record no more."""
+    for hook in getattr(hooks, "_configure_hooks", ()):
+        if hook[0].name == _variable.name:
+            hook[0].get().tracker = None
 
 
 @guarded

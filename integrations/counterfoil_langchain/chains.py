@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,6 +14,7 @@ from counterfoil_langchain.messages import split_state
 from counterfoil_langchain.runs import begin, entry_of, fail, over
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from counterfoil_langchain.tracker import Entry, Tracker

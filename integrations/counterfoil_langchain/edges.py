@@ -6,7 +6,6 @@ the node holds one, and which of several edges was taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from counterfoil.snapshot import text_of
@@ -14,6 +13,8 @@ from counterfoil.turns import reason_from
 from counterfoil_langchain.graphs import Exit, Graph, Visit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from counterfoil.recorder import Handoff, Step
     from counterfoil_langchain.tracker import Entry, Tracker
 
@@ -74,7 +75,11 @@ def note_exit(node: Entry, command: Any, step: Step | None = None) -> None:
 
 
 def tool_begins(
-    tracker: Tracker, tool: Entry, step: Step, inputs: Mapping[str, Any] | None, metadata: Mapping[str, Any] | None
+    tracker: Tracker,
+    tool: Entry,
+    step: Step,
+    inputs: Mapping[str, Any] | None,
+    metadata: Mapping[str, Any] | None,
 ) -> None:
     """Record what a tool asks for before it has run."""
     if metadata is not None and "__handoff_destination" in metadata:
@@ -154,9 +159,17 @@ def handed_back(tracker: Tracker, node: Entry, output: Any) -> None:
     """langgraph-supervisor says in a message that its agent's answer went back: the transfer was an escalation."""
     visit, graph = node.visit, node.graph_above()
     found = output.get("messages") if isinstance(output, dict) else None
-    if visit is None or visit.agent is None or graph is None or graph.step is None or not isinstance(found, list):
+    if (
+        visit is None
+        or visit.agent is None
+        or graph is None
+        or graph.step is None
+        or not isinstance(found, list)
+    ):
         return
-    if not any((getattr(one, "response_metadata", None) or {}).get("__is_handoff_back") for one in found[-2:]):
+    if not any(
+        (getattr(one, "response_metadata", None) or {}).get("__is_handoff_back") for one in found[-2:]
+    ):
         return
     for handoff in graph.step.pending:
         if handoff.target_step is visit.agent and handoff.status == "accepted" and handoff.mode == "transfer":
@@ -176,6 +189,8 @@ def arrive(tracker: Tracker, node: Entry, step: Step, before: list[Visit] | None
     first_here = visit.agent is None
     visit.agent = step
     graph.latest[visit.node] = step
+    if graph.turn is not step:
+        graph.turn = None  # the turn of a node's agent ends where another agent begins
     graph.barren.discard(visit.node)
     if step.came_by:
         _also_outside(above, step)
@@ -221,7 +236,9 @@ def _edges_to(graph: Graph, was: list[Visit], visit: Visit, step: Step) -> list[
         if chosen:
             found += _by_choice(before, chosen[0], visit)
         elif not before.exits and not visit.pushed and not before.returned:
-            found += [_Edge("route", one.name, one, "inferred", None, before.ended_ns) for one in before.sources]
+            found += [
+                _Edge("route", one.name, one, "inferred", None, before.ended_ns) for one in before.sources
+            ]
     seen: set[str] = set()
     edges = []
     for edge in found:
@@ -233,7 +250,9 @@ def _edges_to(graph: Graph, was: list[Visit], visit: Visit, step: Step) -> list[
 
 def _before(graph: Graph, was: list[Visit], visit: Visit) -> list[Visit]:
     """Give the visits that may have led to this one: the step before, or those that a join waited for."""
-    joined = [name for one in visit.triggers if one.startswith("join:") for name in one.split(":")[1].split("+")]
+    joined = [
+        name for one in visit.triggers if one.startswith("join:") for name in one.split(":")[1].split("+")
+    ]
     before = [one for one in was if not joined or one.node in joined]
     for name in joined:
         if name in graph.latest and not any(one.node == name for one in before):
@@ -246,7 +265,10 @@ def _before(graph: Graph, was: list[Visit], visit: Visit) -> list[Visit]:
 def _by_choice(before: Visit, chosen: Exit, visit: Visit) -> list[_Edge]:
     sources = before.sources
     if chosen.kind == "goto":
-        return [_Edge("transfer", one.name, chosen.step or one, "native", None, before.ended_ns) for one in sources]
+        return [
+            _Edge("transfer", one.name, chosen.step or one, "native", None, before.ended_ns)
+            for one in sources
+        ]
     evidence = "native" if visit.node in chosen.targets else "inferred"
     if not sources:
         return [_Edge("route", chosen.by, None, evidence, chosen.by, before.ended_ns)]

@@ -6,8 +6,6 @@ Synchronous and inline: an asynchronous or a queued handler would see its events
 from __future__ import annotations
 
 import importlib.util
-import os
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -24,6 +22,8 @@ from counterfoil_langchain.runs import begin, entry_of, fail, native_name, over
 from counterfoil_langchain.tracker import Entry, Tracker, tracker_of
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
     from counterfoil.redact import Redactor
@@ -143,6 +143,14 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
             entry.ttft_ns = ids.now_ns() - entry.started_ns
 
     @guarded
+    def on_stream_event(self, event: Any, *, run_id: UUID, **_: Any) -> None:
+        """A piece of an answer came by `stream_events(version="v3")`, where a model may tell of no tokens."""
+        tracker = self.tracker
+        entry = tracker.entries.get(run_id) if tracker is not None else None
+        if entry is not None and entry.ttft_ns is None and event.get("event") == "content-block-delta":
+            entry.ttft_ns = ids.now_ns() - entry.started_ns
+
+    @guarded
     def on_llm_end(self, response: Any, *, run_id: UUID, **_: Any) -> None:
         """A model answered."""
         tracker, entry = self._ended(run_id)
@@ -188,7 +196,14 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
         tools.note_call(entry, tool_call_id)
         arguments = plain(inputs) if inputs is not None else input_str
         step = begin(
-            tracker, entry, "tool", entry.name, tags=tags, metadata=metadata, input=arguments, call_id=tool_call_id
+            tracker,
+            entry,
+            "tool",
+            entry.name,
+            tags=tags,
+            metadata=metadata,
+            input=arguments,
+            call_id=tool_call_id,
         )
         tracker.add(entry)
         edges.tool_begins(tracker, entry, step, inputs, metadata)
@@ -206,7 +221,11 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
             tracker.recorder.end(entry.step, output=tools.output_of(output))
         else:
             tracker.recorder.end(
-                entry.step, "error", output=tools.output_of(output), error_type="ToolError", error_message=failed
+                entry.step,
+                "error",
+                output=tools.output_of(output),
+                error_type="ToolError",
+                error_message=failed,
             )
         over(tracker, entry)
 

@@ -42,7 +42,10 @@ def ask_about(tracker: Tracker, entry: Entry, interrupts: Any) -> None:
             tracker.recorder.ask(step, plain(value), native_id=native_id)
         for index, (tool, arguments, question) in enumerate(actions):
             tracker.recorder.ask(
-                step, question, native_id=_numbered(native_id, index, len(actions)), approval=(tool, arguments)
+                step,
+                question,
+                native_id=_numbered(native_id, index, len(actions)),
+                approval=(tool, arguments),
             )
 
 
@@ -84,10 +87,16 @@ def _actions(value: Any) -> Iterator[tuple[str, Any, Any]]:
         if isinstance(requests, list):
             for one in requests:
                 if isinstance(one, Mapping):
-                    yield str(one.get("name", one.get("action"))), plain(one.get("args")), one.get("description")
+                    yield (
+                        str(one.get("name", one.get("action"))),
+                        plain(one.get("args")),
+                        one.get("description"),
+                    )
             return
     for one in value if isinstance(value, list) else [value]:
-        request = one.get("action_request") if isinstance(one, Mapping) else None  # langgraph's HumanInterrupt
+        request = (
+            one.get("action_request") if isinstance(one, Mapping) else None
+        )  # langgraph's HumanInterrupt
         if isinstance(request, Mapping):
             yield str(request.get("action")), plain(request.get("args")), one.get("description")
 

@@ -42,7 +42,18 @@ _CALL_BLOCKS: Final = frozenset(
     {"tool_use", "tool_call", "tool_call_chunk", "function_call", "invalid_tool_call", "input_json_delta"}
 )
 _BLOB_BLOCKS: Final = frozenset(
-    {"image", "image_url", "input_image", "audio", "input_audio", "video", "video_url", "file", "media", "document"}
+    {
+        "image",
+        "image_url",
+        "input_image",
+        "audio",
+        "input_audio",
+        "video",
+        "video_url",
+        "file",
+        "media",
+        "document",
+    }
 )
 
 
@@ -78,10 +89,11 @@ def _add_calls(value: Any, parts: list[dict[str, Any]]) -> None:
         reasoning = extra.get("reasoning_content")
         if isinstance(reasoning, str) and reasoning:
             parts.insert(0, reasoning_part(reasoning))
-    for call in value.tool_calls:
-        parts.append(tool_call_part(call.get("id"), call.get("name") or "", call.get("args")))
-    for call in value.invalid_tool_calls:  # arguments that are no JSON: a string, as the model wrote it
-        parts.append(tool_call_part(call.get("id"), call.get("name") or "", call.get("args")))
+    # Invalid ones have arguments that are no JSON: a string, as the model wrote it.
+    parts.extend(
+        tool_call_part(call.get("id"), call.get("name") or "", call.get("args"))
+        for call in (*value.tool_calls, *value.invalid_tool_calls)
+    )
 
 
 def _loose(value: Any) -> Message:
@@ -153,7 +165,8 @@ def _blob(kind: str, block: Mapping[str, Any]) -> dict[str, Any]:
         or (f"audio/{inside['format']}" if inside.get("format") else None)
     )
     content = next(
-        (inside[key] for key in ("base64", "data", "url", "file_data", "file_id", "id") if inside.get(key)), None
+        (inside[key] for key in ("base64", "data", "url", "file_data", "file_id", "id") if inside.get(key)),
+        None,
     )
     if isinstance(content, str) and content.startswith("data:") and media is None:
         media = content[5:].partition(";")[0].partition(",")[0] or None
@@ -195,7 +208,11 @@ def plain(value: Any, depth: int = 0) -> Any:
         return [plain(one, depth + 1) for one in value]
     kind = type(value).__name__
     if kind == "Document":
-        return {"id": value.id, "metadata": plain(value.metadata, depth + 1), "page_content": value.page_content}
+        return {
+            "id": value.id,
+            "metadata": plain(value.metadata, depth + 1),
+            "page_content": value.page_content,
+        }
     if kind == "Command" and hasattr(value, "goto"):
         return _command(value)
     if kind == "Send" and hasattr(value, "node"):

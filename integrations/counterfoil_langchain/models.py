@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from counterfoil_langchain import agents
-from counterfoil_langchain.messages import messages_of, plain
+from counterfoil_langchain.messages import messages_of
 from counterfoil_langchain.runs import begin, entry_of, native_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from counterfoil_langchain.tracker import Tracker
@@ -45,7 +45,7 @@ def model_starts(
         tags=tags,
         metadata=metadata,
         messages=messages_of(messages),
-        offers=[plain(one) for one in offers] if isinstance(offers, list) else None,
+        offers=offers if isinstance(offers, list) else None,
         provider=_text(known.get("ls_provider")),
         request_model=_text(known.get("ls_model_name") or params.get("model") or params.get("model_name")),
     )

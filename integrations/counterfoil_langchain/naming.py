@@ -14,9 +14,9 @@ __all__ = [
     "UNNAMED",
     "agent_name",
     "aliases_of",
+    "is_after_node",
     "is_agent_graph",
     "is_guardrail",
-    "is_after_node",
     "is_hidden",
     "is_node",
     "is_plumbing",
@@ -66,7 +66,9 @@ def is_surely_graph(entry: Entry) -> bool:
 def is_plumbing(name: str, run_type: Any) -> bool:
     """Tell whether a chain is a prompt, a parser or LCEL's own: folded away."""
     # Prompt: create_react_agent's
-    return run_type in {"prompt", "parser"} or name.startswith("Runnable") or name in {"Prompt", "ChannelWrite"}
+    return (
+        run_type in {"prompt", "parser"} or name.startswith("Runnable") or name in {"Prompt", "ChannelWrite"}
+    )
 
 
 def is_guardrail(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from counterfoil import ids
@@ -13,6 +12,7 @@ from counterfoil_langchain.tools import FRAMEWORK
 from counterfoil_langchain.tracker import Entry, Tracker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
 __all__ = ["begin", "entry_of", "fail", "native_name", "over"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,9 +10,19 @@ from counterfoil.snapshot import snapshot, text_of
 from counterfoil_langchain.messages import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from counterfoil_langchain.tracker import Entry, Tracker
 
-__all__ = ["FRAMEWORK", "calls_in", "failed_output", "is_invalid_call", "note_call", "output_of", "unrun_calls"]
+__all__ = [
+    "FRAMEWORK",
+    "calls_in",
+    "failed_output",
+    "is_invalid_call",
+    "note_call",
+    "output_of",
+    "unrun_calls",
+]
 
 FRAMEWORK: Final = "langchain"
 

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from counterfoil import context
 from counterfoil.recorder import Recorder, Step
@@ -186,8 +186,8 @@ class Tracker:
                     return None, step
         # Explicit callbacks, even `[]`, cut a child off from its parent: the framework's own context knows.
         entry = self.find(_running_in())
-        step = self.recorder.here()
-        return entry, step.standing() if step is not None else None
+        here = self.recorder.here()
+        return entry, here.standing() if here is not None else None
 
     def settled_place(self, parent_run_id: UUID | None) -> tuple[Entry | None, Step | None]:
         """Give the same for a model, tool or retriever, which also tells what a node above it is."""
@@ -262,7 +262,7 @@ def _find(store: str) -> Step | None:
 
 
 def _in_child() -> None:
-    global _lock
+    global _lock  # noqa: PLW0603  # what another thread held at the fork, nobody lets go of in the child
     _lock = threading.Lock()
     for tracker in _trackers.values():
         tracker.lock = threading.RLock()

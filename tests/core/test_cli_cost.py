@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from cli_story import invoke, record
 
 
@@ -31,7 +32,14 @@ def test_the_parts_add_up_to_the_total(store):
     shown = json.loads(cost(store, "--by", "agent", "--json"))
     assert shown["by"] == "agent"
     assert {part["key"] for part in shown["parts"]} == {"triage", "billing", "follow_up", "greeter", "silent"}
-    for column in ("calls", "input_tokens", "output_tokens", "cost_nano", "unpriced_calls", "unknown_usage_calls"):
+    for column in (
+        "calls",
+        "input_tokens",
+        "output_tokens",
+        "cost_nano",
+        "unpriced_calls",
+        "unknown_usage_calls",
+    ):
         assert sum(part[column] or 0 for part in shown["parts"]) == shown["total"][column]
 
 

@@ -6,8 +6,9 @@ import sqlite3
 import subprocess
 import sys
 
-from cli_story import begin, command, environment, hanging, invoke, record
 from filelock import FileLock
+
+from cli_story import begin, command, environment, hanging, invoke, record
 
 
 def undrained(path, *stories):
@@ -28,13 +29,18 @@ def test_what_the_tapes_hold_is_moved_and_counted(tmp_path):
     assert done["store"] == str(tmp_path / "c.db")
     assert done["events"] > 20
     assert (done["left_bytes"], done["busy"], done["notices"]) == (0, False, [])
-    assert sqlite3.connect(tmp_path / "c.db").execute("SELECT name FROM runs").fetchall() == [("support desk",)]
+    assert sqlite3.connect(tmp_path / "c.db").execute("SELECT name FROM runs").fetchall() == [
+        ("support desk",)
+    ]
 
 
 def test_a_second_time_there_is_nothing_to_do(tmp_path):
     record(tmp_path / "c.db", "desk")
     result = invoke("drain", "--db", tmp_path / "c.db")
-    assert (result.exit_code, result.stdout) == (0, "0 events moved into the store; nothing left on the tapes.\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "0 events moved into the store; nothing left on the tapes.\n",
+    )
 
 
 def test_another_drainer_at_it_is_said_and_exit_code_1(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+
 from cli_story import command, environment
 
 
@@ -21,7 +22,8 @@ def plugged(tmp_path):
         (info / "entry_points.txt").write_text(f"[counterfoil]\n{name} = {name}_plugin\n")
         names.append(name)
         return environment(
-            PYTHONPATH=os.pathsep.join([str(site), environment()["PYTHONPATH"]]), COUNTERFOIL_PLUGINS=",".join(names)
+            PYTHONPATH=os.pathsep.join([str(site), environment()["PYTHONPATH"]]),
+            COUNTERFOIL_PLUGINS=",".join(names),
         )
 
     names = []

@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import pytest
+
 from cli_story import begin, command, environment, record
 
-MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT i FROM n"
+MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n"
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +20,10 @@ def store(tmp_path_factory):
     return path
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("options", [[], ["--csv"], ["--json"]], ids=["table", "csv", "json"])
-def test_a_reader_that_has_seen_enough_ends_it_quietly(store, options):
-    with begin("sql", MANY, "--db", store, *options) as process:
+def test_a_reader_that_has_seen_enough_ends_it_quietly(store, options, unbuffered):
+    with begin("sql", MANY, "--db", store, *options, env=environment(PYTHONUNBUFFERED=unbuffered)) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == ""
@@ -61,11 +63,34 @@ def test_ctrl_c_ends_drain_watch_quietly_with_exit_code_0(store):
 
 def test_ctrl_c_ends_any_other_command_quietly_with_exit_code_130(store):
     # It reads its query from a standard input that says nothing.
-    with begin("sql", "-", "--db", store, "--json", stdin=-1, env=environment(PYTHONFAULTHANDLER="")) as process:
+    with begin(
+        "sql", "-", "--db", store, "--json", stdin=-1, env=environment(PYTHONFAULTHANDLER="")
+    ) as process:
         wait_until_it_sleeps(process.pid)
         process.send_signal(signal.SIGINT)
         rest, complaints = process.communicate(timeout=60)
     assert (process.returncode, rest, complaints.strip()) == (130, "", "")
+
+
+def test_ctrl_c_ends_a_query_that_would_never_end(store):
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with begin("sql", endless, "--db", store) as process:
+        wait_until_ctrl_c_is_left_to_the_system(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == -signal.SIGINT  # a shell says 130
+
+
+def wait_until_ctrl_c_is_left_to_the_system(pid):
+    """Wait until Python has taken SIGINT, at its start, and given it back."""
+    taken = False
+    while True:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            caught = int(next(line for line in file if line.startswith("SigCgt:")).split()[1], 16)
+        now = bool(caught & 1 << signal.SIGINT - 1)
+        if taken and not now:
+            return
+        taken = taken or now
 
 
 def wait_until_it_sleeps(pid):
@@ -116,7 +141,11 @@ def test_on_a_terminal_there_is_colour_and_without_it_the_same_words(store):
 
 
 def test_a_mistake_is_one_sentence_without_a_traceback(store):
-    for args, code in ((["bogus"], 2), (["show", "ffff", "--db", store], 1), (["runs", "--db", "/nowhere/x.db"], 1)):
+    for args, code in (
+        (["bogus"], 2),
+        (["show", "ffff", "--db", store], 1),
+        (["runs", "--db", "/nowhere/x.db"], 1),
+    ):
         done = command(*args)
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith("counterfoil: ")
@@ -124,7 +153,9 @@ def test_a_mistake_is_one_sentence_without_a_traceback(store):
 
 
 def test_what_nobody_foresaw_is_one_sentence_and_says_how_to_see_more(store):
-    broken = environment(PYTHONPATH=os.pathsep.join([str(store.parent / "broken"), environment()["PYTHONPATH"]]))
+    broken = environment(
+        PYTHONPATH=os.pathsep.join([str(store.parent / "broken"), environment()["PYTHONPATH"]])
+    )
     (store.parent / "broken").mkdir(exist_ok=True)
     (store.parent / "broken" / "sitecustomize.py").write_text(
         "import shutil\ndef get_terminal_size(*_): raise ZeroDivisionError('\\x1b[2J')\nshutil.get_terminal_size = get_terminal_size\n"

@@ -4,8 +4,9 @@ import json
 import re
 
 import pytest
-from cli_story import HOSTILE, hanging, invoke, record
 from rich.cells import cell_len
+
+from cli_story import HOSTILE, hanging, invoke, record
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,9 @@ def show(path, *args, columns=80):
     return result.stdout
 
 
-def without_times(text):
-    return re.sub(r" +(<?[\d.]+ms|[\d.]+s) ", " T ", text)
+def loosely(text):
+    """Leave out times, and how wide columns are."""
+    return re.sub(r"(?<=\w) +", " ", re.sub(r" +<?[\d.]+m?s (?=\w+$)", " ", text, flags=re.MULTILINE))
 
 
 def section(text, title):
@@ -31,22 +33,25 @@ def section(text, title):
 
 
 def test_the_tree_tells_who_did_what_with_tokens_cost_and_errors(store):
-    tree = without_times(show(store)).split("\n\n")[1]
-    assert tree == """\
-STEP                                    IN  OUT      COST  TOOK STATUS
-workflow support desk                 3.6k  275 ≥ $0.0012 T ok
-├─ agent triage                       3.3k  245 ≥ $0.0010 T ok
-│  ├─ llm gpt-4.1-mini                1.2k   85  $0.00063 T ok
-│  ├─ tool search_policy T ok
+    tree = loosely(show(store)).split("\n\n")[1]
+    assert (
+        tree
+        == """\
+STEP IN OUT COST TOOK STATUS
+workflow support desk 3.6k 275 ≥ $0.0012 ok
+├─ agent triage 3.3k 245 ≥ $0.0011 ok
+│  ├─ llm gpt-4.1-mini 1.2k 85 $0.00063 ok
+│  ├─ tool search_policy ok
 │  │    query="double charge", limit=5 → ["Refunds within 30 days", "Charged tw…
-│  └─ agent billing                   2.1k  160 ≥ $0.0004 T ok
-│     ├─ llm gpt-4.1-mini              900   70  $0.00047 T ok
-│     ├─ tool look_up T error
+│  └─ agent billing 2.1k 160 ≥ $0.00047 ok
+│     ├─ llm gpt-4.1-mini 900 70 $0.00047 ok
+│     ├─ tool look_up error
 │     │    customer=7
 │     │    ! LookupError: no customer 7
-│     └─ llm model-without-price      1.2k   90         ? T ok
-└─ agent follow_up                     300   30  $0.00017 T ok
-   └─ llm gpt-4.1-mini                 300   30  $0.00017 T ok"""
+│     └─ llm model-without-price 1.2k 90 ? ok
+└─ agent follow_up 300 30 $0.00017 ok
+   └─ llm gpt-4.1-mini 300 30 $0.00017 ok"""
+    )
 
 
 def test_the_head_tells_the_run(store):
@@ -55,7 +60,7 @@ def test_the_head_tells_the_run(store):
     for line in (
         "task     refund",
         "session  ticket-1",
-        "labels   tier=gold region=eu",
+        "labels   region=eu tier=gold",
         "counts   3 agents, 4 llm calls, 2 tool calls, 2 handoffs, 1 error",
         "tokens   3.6k in, 275 out",
         "cost     ≥ $0.0012 (1 call without a known price)",
@@ -68,14 +73,18 @@ def test_the_head_tells_the_run(store):
 def test_handoffs_tell_mode_status_and_reason(store):
     lines = [re.sub(r" after \S+", "", line) for line in section(show(store), "Handoffs")]
     assert lines == [
-        "  triage → billing  escalation  returned  decided",
+        "  triage → billing  escalation  returned",
+        "    because: charged twice",
+        "  triage → follow_up  transfer  accepted",
+        "    because: write to the customer",
     ]
 
 
 def test_data_that_was_read_is_listed(store):
     assert section(show(store), "Data read") == [
         "  triage read kb:policy",
-        '  triage read kb:billing for "double charge" 2 items (doc-1, doc-2)',
+        "  triage read kb:billing 2 items (doc-1, doc-2)",
+        "    for: double charge",
     ]
 
 
@@ -95,7 +104,8 @@ def test_a_run_is_found_by_a_beginning_of_its_id(store):
 
 
 @pytest.mark.parametrize(
-    ("ref", "sentence"), [("0", "More than one run begins with '0'"), ("ffff", "No run begins with 'ffff'"), ("x", "No run 'x'")]
+    ("ref", "sentence"),
+    [("0", "More than one run begins with '0'"), ("ffff", "No run begins with 'ffff'"), ("x", "No run 'x'")],
 )
 def test_a_run_that_is_none_or_several_is_one_sentence_and_exit_code_1(store, ref, sentence):
     result = invoke("show", ref, "--db", store)
@@ -122,7 +132,11 @@ def test_json_has_the_run_and_the_rows_of_every_view(store):
     assert list(shown) == [
         "run", "steps", "llm_calls", "tool_calls", "handoffs", "accesses", "decisions", "approvals", "scores"
     ]  # fmt: skip
-    assert [step["name"] for step in shown["steps"] if step["kind"] == "agent"] == ["triage", "billing", "follow_up"]
+    assert [step["name"] for step in shown["steps"] if step["kind"] == "agent"] == [
+        "triage",
+        "billing",
+        "follow_up",
+    ]
     assert {(one["source"], one["target"], one["mode"]) for one in shown["handoffs"]} == {
         ("triage", "billing", "escalation"),
         ("triage", "follow_up", "transfer"),
@@ -147,7 +161,11 @@ def test_what_steers_a_terminal_is_shown_not_sent(tmp_path, options):
 
 
 def shown_hostile(options):
-    return json.dumps(HOSTILE)[1:-1] if "--json" in options else r"\x1b[2Jgone \u202eevil\u200b [bold]x[/bold] :skull:"
+    return (
+        json.dumps(HOSTILE)[1:-1]
+        if "--json" in options
+        else r"\x1b[2Jgone \u202eevil\u200b [bold]x[/bold] :skull:"
+    )
 
 
 def test_a_run_deeper_than_the_stack_is_shown(tmp_path):

@@ -5,8 +5,9 @@ import io
 import json
 
 import pytest
-from cli_story import HOSTILE, invoke, record
 from rich.cells import cell_len
+
+from cli_story import HOSTILE, invoke, record
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,11 @@ def test_null_and_bytes_have_their_own_look(store):
 
 def test_no_rows_are_a_heading_an_empty_list_and_a_heading(store):
     empty = "SELECT 1 AS a WHERE 0"
-    assert (sql(store, empty), sql(store, empty, "--json"), sql(store, empty, "--csv")) == ("a\n", "[]\n", "a\n")
+    assert (sql(store, empty), sql(store, empty, "--json"), sql(store, empty, "--csv")) == (
+        "a\n",
+        "[]\n",
+        "a\n",
+    )
 
 
 def test_a_table_is_cut_to_the_screen_and_whole_without_one(store):
@@ -82,7 +87,7 @@ def test_a_heading_that_steers_a_terminal_is_shown(store):
         ("ATTACH 'x.db' AS x", "only reading is allowed"),
         ("PRAGMA journal_mode=DELETE", "only reading is allowed"),
         ("SELEC 1", "syntax error"),
-        ("SELECT * FROM nothing", "no such table: nothing"),
+        ("SELECT * FROM nowhere", "no such table: nowhere"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("SELECT ?", "binding"),
         ("", "no query"),

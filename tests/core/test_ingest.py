@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -389,8 +390,8 @@ def test_a_full_disk_loses_nothing(path):
         tape.start(run_id(n), step_id(n), t=T0 + n, input="x" * 2000 + str(n))
     with ingest.Drainer(path) as drainer:
         drainer.drain(deadline=0)
-        pages = drainer._db.execute("PRAGMA page_count").fetchone()[0]
-        drainer._db.execute(f"PRAGMA max_page_count={pages + 20}")
+        pages = drainer.db.execute("PRAGMA page_count").fetchone()[0]
+        drainer.db.execute(f"PRAGMA max_page_count={pages + 20}")
         with pytest.raises(StoreError, match="the disk is full"):
             drainer.drain()
         assert drainer.drain().events == 199
@@ -587,3 +588,67 @@ def test_a_head_may_be_longer_than_a_hash_takes_at_once(path):
     assert seal.verify_chain(db) is None
     assert db.execute("SELECT count(*), count(message) FROM messages").fetchone() == (1999, 0)
     db.close()
+
+
+def test_a_drainer_killed_at_any_moment_neither_loses_nor_doubles(path, monkeypatch):
+    monkeypatch.setattr(ingest, "BATCH_BYTES", 20_000)
+    tape = Tape(path)
+    written = 0
+    for victim in range(12):
+        for _ in range(40):
+            written += 1
+            tape.start(run_id(victim), step_id(written), t=T0 + written, input="x" * 1000 + str(written))
+            tape.end(run_id(victim), step_id(written), t=T0 + written)
+        tape.rotate()
+        child = os.fork()
+        if child == 0:
+            try:
+                with ingest.Drainer(path) as drainer:
+                    drainer.drain(wait=5)
+            finally:
+                os._exit(0)
+        time.sleep(victim * 0.003)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    drain(path)
+    assert rows(path, "SELECT count(*), count(DISTINCT step_id) FROM steps WHERE status = 'ok'") == [
+        (written, written)
+    ]
+    assert rows(path, "SELECT sum(steps), sum(open_steps) FROM runs") == [(written, 0)]
+    assert rows(path, "SELECT count(*) FROM events WHERE kind = 'end'") == [(written,)]
+    db = sqlite3.connect(path)
+    assert seal.verify_chain(db) is None
+    db.close()
+
+
+def test_a_process_may_fork_while_one_of_its_threads_drains(path):
+    tape = Tape(path)
+    stop = threading.Event()
+    drainer = ingest.Drainer(path)
+
+    def work() -> None:
+        while not stop.is_set():
+            drainer.drain(wait=5)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    written, children = 0, []
+    for _ in range(10):
+        for _ in range(20):
+            written += 1
+            one_run(tape, written)
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if not drainer.drain(wait=10).busy else 1)
+            finally:
+                os._exit(2)
+        children.append(child)
+    exits = [os.waitpid(child, 0)[1] for child in children]
+    stop.set()
+    thread.join()
+    with drainer:
+        drainer.drain()
+    assert exits == [0] * 10
+    assert rows(path, "SELECT count(*) FROM runs WHERE status = 'ok'") == [(written,)]
+    assert rows(path, "SELECT count(*) FROM quarantine") == [(0,)]

@@ -6,14 +6,18 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from counterfoil.events import Text
-from counterfoil.store import ingest, read, schema
+from counterfoil.store import forks, ingest, read, schema
 from counterfoil.store.errors import StoreError
 from handmade_tape import SECOND, T0, Tape, run_id, step_id
 
@@ -91,7 +95,7 @@ def test_a_store_in_use_by_a_recording_process_is_read_beside_it(path):
     one_run(tape)
     with ingest.Drainer(path) as drainer:
         drainer.drain()
-        db = drainer._db
+        db = drainer.db
         db.execute("BEGIN IMMEDIATE")
         with read.open(path, drain=False) as store:
             assert len(store.runs()) == 1
@@ -232,9 +236,23 @@ def test_who_may_write_the_folder_but_not_the_store_leaves_no_files_either(share
     assert files(shared) == before
 
 
+@contextmanager
+def draining_elsewhere(path: Path) -> Iterator[None]:
+    """Another process has drained, and holds the store open: what it wrote last is in the -wal."""
+    code = (
+        "import sys; from counterfoil.store.ingest import Drainer\n"
+        "drainer = Drainer(sys.argv[1]); drainer.drain(); print('drained', flush=True); sys.stdin.read()"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as process:
+        assert process.stdout.readline() == b"drained\n"
+        yield
+        process.kill()
+
+
 def test_beside_a_writer_who_may_not_write_sees_what_was_written_last(shared):
-    with ingest.Drainer(shared) as drainer:
-        drainer.drain()
+    with draining_elsewhere(shared):
         for one in (f"{shared}-wal", f"{shared}-shm"):
             Path(one).chmod(0o644)
         before = files(shared)
@@ -244,8 +262,7 @@ def test_beside_a_writer_who_may_not_write_sees_what_was_written_last(shared):
 
 
 def test_what_stands_in_a_wal_that_may_not_be_used_is_said_to_be_missing(shared):
-    with ingest.Drainer(shared) as drainer:
-        drainer.drain()
+    with draining_elsewhere(shared):
         Path(f"{shared}-shm").chmod(0o600 if os.geteuid() == 0 else 0o000)
         runs, _, notices = as_another_user(shared)
     assert runs == 1
@@ -540,9 +557,64 @@ def test_the_newest_runs_are_found_without_looking_at_all(path):
     with read.open(path) as store:
         plan = [
             row[3]
-            for row in store._db.execute(
+            for row in store.db.execute(
                 "EXPLAIN QUERY PLAN SELECT * FROM runs ORDER BY started_ns DESC LIMIT 50"
             )
         ]
         assert any("SCAN r USING INDEX t_runs_started" in step for step in plan), plan
         assert not any("TEMP B-TREE FOR ORDER BY" in step for step in plan[:3]), plan
+
+
+def test_a_store_goes_on_being_read_after_a_fork_on_both_sides(path):
+    tape = Tape(path)
+    one_run(tape)
+    with read.open(path) as store:
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if len(store.runs()) == 1 else 1)
+            finally:
+                os._exit(2)
+        assert os.waitpid(child, 0)[1] == 0
+        assert len(store.runs()) == 1
+
+
+def test_a_forked_child_leaves_a_store_alone_that_was_in_use_when_it_forked(path, monkeypatch):
+    monkeypatch.setattr(forks, "SECONDS", 0.05)
+    tape = Tape(path)
+    one_run(tape)
+    with ingest.Drainer(path) as drainer:
+        drainer.drain()
+        one_run(tape, 2)
+        with drainer.lock:
+            child = os.fork()
+            if child == 0:
+                try:
+                    os._exit(0 if drainer.drain().busy else 1)
+                finally:
+                    os._exit(2)
+            assert os.waitpid(child, 0)[1] == 0
+        assert drainer.drain().events == 2
+
+
+def test_a_copy_without_its_tapes_is_read_and_nothing_is_put_beside_it(path, tmp_path):
+    one_run(Tape(path))
+    read.open(path).close()
+    copy = tmp_path / "elsewhere" / "copy.db"
+    copy.parent.mkdir()
+    shutil.copy(path, copy)
+    with read.open(copy) as store:
+        assert names(store.runs()) == ["run 1"]
+    assert files(copy) == ["copy.db"]
+
+
+def test_names_may_hold_any_character(path):
+    odd = 'b\n"\\\u2028\U0001f600'
+    tape = Tape(path)
+    tape.start(run_id(1), step_id(1), t=T0, name="a\0" + odd, agent=odd)
+    read.open(path).close()
+    tape.end(run_id(1), step_id(1), t=T0 + 1)
+    with read.open(path) as store:
+        run = store.run("last")
+        assert (run.name, run.agent_names, run.status) == ("a\0" + odd, [odd], "ok")
+        assert store.runs(agent=odd) == [run]

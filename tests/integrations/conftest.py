@@ -1,6 +1,7 @@
 """What every adapter's tests share: a store of their own, and that none of our own errors was swallowed."""
 
 import pytest
+
 from counterfoil import guard
 
 

@@ -1,25 +1,25 @@
 """Applications of all kinds around the handler: notebooks, pytest-xdist, forks, several handlers, broken disks."""
 
 import asyncio
-import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from collections import Counter
-from pathlib import Path
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
 
 import counterfoil
 import counterfoil_langchain
-import pytest
-from counterfoil import StoreError
-from counterfoil.recorder import Recorder, recorder_at
+from counterfoil import StoreError, guard
+from counterfoil.recorder import Recorder
 from counterfoil.tape import Tape
 from counterfoil_langchain import CounterfoilHandler
-from langchain.agents import create_agent
-from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
+from counterfoil_langchain.tracker import Tracker
 from ledger import agree
+from nursery import Nursery
 from office import LLM_CALLS, STEPS, case, scripted_office, token_of
 from scripted_model import ScriptedModel, says
 from support_desk.back_office import BackOffice
@@ -28,39 +28,33 @@ from support_desk.langgraph_desk import build_desk
 from support_desk.script import answer
 from support_desk.tickets import TICKETS
 
-TESTS = Path(__file__).parents[1]
-ROOT = TESTS.parent
-STEPS_A_RUN = sum(STEPS.values())
-
 
 @pytest.fixture
 def db(tmp_path, monkeypatch):
     path = tmp_path / "counterfoil.db"
     monkeypatch.setenv("COUNTERFOIL_DB", str(path))
+    monkeypatch.setenv(
+        "COUNTERFOIL_DRAIN", "off"
+    )  # in this process; a broken store would be met again and again
     monkeypatch.delenv("COUNTERFOIL_RAISE", raising=False)
+    monkeypatch.setattr(guard, "_counts", {})  # each place is logged once in a process
     return path
 
 
+@pytest.fixture(scope="module")
+def nursery():
+    with Nursery() as nursery:
+        yield nursery
+
+
 @pytest.fixture
-def child(tmp_path, db):
+def child(nursery, db):
     """Give a function that runs a program in a process of its own, in the folder of the store."""
 
-    def run(*sources, **environment):
-        paths = [ROOT / "core", ROOT / "integrations", TESTS]
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", "\n".join(map(textwrap.dedent, sources))],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(map(str, paths)),
-                "COUNTERFOIL_DB": str(db),
-                **environment,
-            },
-        )
-        assert done.returncode == 0, done.stderr
+    def run(*programs, **environment):
+        environment = {"COUNTERFOIL_DB": str(db), "COUNTERFOIL_DRAIN": "on"} | environment
+        done = nursery.run(*programs, folder=db.parent, **environment)
+        assert done.status == 0, done.stderr
         return done
 
     return run
@@ -180,6 +174,33 @@ class TestNotebook:
         ]
 
 
+#: How a tool may go on in another process.
+FORKS = {
+    "os.fork": """
+        def forked(topic):
+            pid = os.fork()
+            if pid == 0:
+                ask(topic)
+                os._exit(0)
+            os.waitpid(pid, 0)
+    """,
+    "killed": """
+        def forked(topic):
+            pid = os.fork()
+            if pid == 0:
+                ask(topic)
+                os.kill(os.getpid(), 9)
+            os.waitpid(pid, 0)
+    """,
+    "multiprocessing": """
+        def forked(topic):
+            process = multiprocessing.get_context("fork").Process(target=ask, args=(topic,))
+            process.start()
+            process.join()
+    """,
+}
+
+
 class TestWorkers:
     SUITE = """
         import pytest
@@ -193,7 +214,7 @@ class TestWorkers:
 
     def test_workers_of_pytest_xdist_share_a_store(self, db, child, tmp_path):
         (tmp_path / "test_nested.py").write_text(textwrap.dedent(self.SUITE))
-        (tmp_path / "pytest.ini").write_text("[pytest]\n")
+        (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
         done = child(
             """
             import sys, pytest
@@ -234,34 +255,34 @@ class TestWorkers:
             ]
             assert (store.quarantine(), store.troubles()) == ([], [])
 
-    @pytest.mark.parametrize("leaves", ["os._exit(0)", "os.kill(os.getpid(), 9)", "sys.exit(0)"])
-    def test_a_fork_in_the_middle_of_a_run_stays_in_the_run(self, db, child, leaves):
+    @pytest.mark.parametrize("way", FORKS)
+    def test_a_fork_in_the_middle_of_a_run_stays_in_the_run(self, db, child, way):
         child(
-            f"""
-            import os, sys
+            """
+            import multiprocessing, os
             from counterfoil_langchain import CounterfoilHandler
             from langchain.agents import create_agent
             from scripted_model import ScriptedModel, says
 
-            inner = create_agent(ScriptedModel(answer=lambda _: says("from the child")), [], name="inner")
+            inner = create_agent(ScriptedModel(answer=lambda _: says("asked")), [], name="inner")
 
+            def ask(topic):
+                inner.invoke({"messages": [("user", topic)]})
+            """,
+            FORKS[way],
+            """
             def fork(topic: str) -> str:
-                "Fork."
-                pid = os.fork()
-                if pid == 0:
-                    inner.invoke({{"messages": [("user", topic)]}})
-                    {leaves}
-                os.waitpid(pid, 0)
-                inner.invoke({{"messages": [("user", "and of the parent")]}})
-                return "forked"
+                "Ask in another process, and in this one."
+                forked(topic)
+                ask(topic)
+                return "done"
 
             def outer_says(messages):
-                return says("", ("fork", {{"topic": "x"}})) if messages[-1].type == "human" else says("done")
+                return says("", ("fork", {"topic": "x"})) if messages[-1].type == "human" else says("done")
 
             outer = create_agent(ScriptedModel(answer=outer_says), [fork], name="outer")
-            state = outer.invoke({{"messages": [("user", "go")]}}, {{"callbacks": [CounterfoilHandler()]}})
-            print(state["messages"][-1].text)
-            """
+            outer.invoke({"messages": [("user", "go")]}, {"callbacks": [CounterfoilHandler()]})
+            """,
         )
         with counterfoil.open(db) as store:
             (run,) = store.runs(all=True)
@@ -326,7 +347,11 @@ class TestStores:
     def test_two_stores_record_in_full_and_agree_with_the_ledger(self, db, other):
         with Endpoint(answer, strict=True) as endpoint:
             model = ChatOpenAI(
-                model="gpt-4.1-mini", base_url=endpoint.url, api_key="offline", stream_usage=True, max_retries=0
+                model="gpt-4.1-mini",
+                base_url=endpoint.url,
+                api_key="offline",
+                stream_usage=True,
+                max_retries=0,
             )
             handlers = [CounterfoilHandler(db), CounterfoilHandler(other)]
             build_desk(model, BackOffice()).invoke(
@@ -337,12 +362,11 @@ class TestStores:
                 with counterfoil.open(path) as store:
                     agree(store, endpoint)
                     (run,) = store.runs()
-                    steps = [(s.native_id, s.kind, s.name, s.agent, s.status) for s in store.steps(run)]
-                    handoffs = [(h.mode, h.source, h.target, h.reason, h.status) for h in store.handoffs()]
+                    steps = {(s.native_id, s.kind, s.name, s.agent, s.status) for s in store.steps(run)}
+                    handoffs = {(h.mode, h.source, h.target, h.reason, h.status) for h in store.handoffs()}
                     found.append((run.run_id, steps, handoffs))
         (first, *of_first), (second, *of_second) = found
         assert of_first == of_second
-        assert len(of_first[1]) == 2
         assert first != second
 
     def test_install_again_records_once(self, db):
@@ -359,14 +383,12 @@ class TestStores:
         with counterfoil.open(db) as store:
             assert shapes(store) == [WHOLE]
 
-    def test_install_and_a_handler_for_another_store_record_in_full_each(self, db, other, monkeypatch):
+    def test_install_and_a_handler_for_another_store_record_in_full_each(self, db, other):
         counterfoil_langchain.install(db, quiet=True)
         scripted_office().invoke(case(1), {"callbacks": [CounterfoilHandler(other)]})
-        framework_only = {key: count for key, count in WHOLE.items() if key[0] != "other"}
-        with counterfoil.open(db) as store:
-            assert shapes(store) == [WHOLE]
-        with counterfoil.open(other) as store:  # counterfoil.step in the tool is recorded to $COUNTERFOIL_DB
-            assert shapes(store) == [framework_only]
+        for path in (db, other):
+            with counterfoil.open(path) as store:
+                assert shapes(store) == [WHOLE]
 
     def test_uninstall_ends_it_and_install_begins_anew(self, db):
         office = scripted_office()
@@ -398,68 +420,39 @@ class TestStores:
         assert child(program.format(install=""), COUNTERFOIL_QUIET="").stderr == ""
 
 
-def missing_folder(path, _):
+def missing_folder(path):
     return path.parent / "missing" / "counterfoil.db"
 
 
-def file_in_the_place_of_the_folder(path, _):
+def file_in_the_place_of_the_folder(path):
     path.write_text("a file")
     return path / "counterfoil.db"
 
 
-def file_in_the_place_of_the_tapes(path, _):
+def file_in_the_place_of_the_tapes(path):
     path.with_name(path.name + ".tape").write_text("a file")
     return path
 
 
-def store_that_is_no_store(path, _):
+def store_that_is_no_store(path):
     path.write_bytes(b"\x00garbage" * 1000)
     return path
 
 
-def store_that_is_a_folder(path, _):
+def store_that_is_a_folder(path):
     path.mkdir()
     return path
 
 
-def tape_that_raises(path, monkeypatch):
-    def write(_, line):
-        raise RuntimeError("the tape is broken")
-
-    monkeypatch.setattr(Tape, "write", write)
-    return path
-
-
-def recorder_that_raises(path, monkeypatch):
-    def start(*_, **__):
-        raise RuntimeError("the recorder is broken")
-
-    monkeypatch.setattr(Recorder, "start", start)
-    return path
-
-
-def ends_that_raise(path, monkeypatch):
-    def end(*_, **__):
-        raise RuntimeError("the recorder is broken")
-
-    monkeypatch.setattr(Recorder, "end", end)
-    return path
-
-
 WAYS = {
-    "invoke": lambda config: scripted_office().invoke(case(1), config)["messages"],
-    "ainvoke": lambda config: asyncio.run(scripted_office(in_tasks=True).ainvoke(case(1), config))["messages"],
-    "stream": lambda config: [
-        message
-        for piece in scripted_office().stream(case(1), config)
-        for node in piece.values()
-        for message in node["messages"]
-    ],
+    "invoke": lambda config: scripted_office().invoke(case(1), config),
+    "ainvoke": lambda config: asyncio.run(scripted_office(in_tasks=True).ainvoke(case(1), config)),
+    "stream": lambda config: list(scripted_office().stream(case(1), config, stream_mode="values"))[-1],
 }
 
 
-def texts(messages):
-    return [(message.type, message.text) for message in messages]
+def texts(state):
+    return [(message.type, message.text) for message in state["messages"]]
 
 
 class TestFailure:
@@ -474,58 +467,98 @@ class TestFailure:
             file_in_the_place_of_the_tapes,
             store_that_is_no_store,
             store_that_is_a_folder,
-            tape_that_raises,
-            recorder_that_raises,
-            ends_that_raise,
         ],
     )
-    def test_the_application_goes_on(self, db, monkeypatch, caplog, broken, way):
-        without = texts(WAYS[way]({}))
-        path = broken(db, monkeypatch)
+    def test_there_is_no_place_to_record_to(self, db, monkeypatch, caplog, broken, way):
+        path = broken(db)
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("COUNTERFOIL_DB", str(db.with_name("without.db")))
+            without = texts(WAYS[way]({}))
         monkeypatch.setenv("COUNTERFOIL_DB", str(path))
         assert texts(WAYS[way]({"callbacks": [CounterfoilHandler(path)]})) == without
         said = [record.getMessage() for record in caplog.records if record.name == "counterfoil"]
+        assert len(said) <= 1
+        with pytest.raises(StoreError) as error, counterfoil.open(path):
+            pass
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize(
+        ("owner", "name"),
+        [
+            (Tape, "write"),
+            (Tape, "begin"),
+            (Recorder, "start"),
+            (Recorder, "end"),
+            (Recorder, "handoff"),
+            (Tracker, "add"),
+            (Tracker, "pop"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else value.__name__,
+    )
+    def test_our_own_parts_raise(self, db, monkeypatch, caplog, owner, name, way):
+        def raises(*_, **__):
+            raise RuntimeError("one of our own bugs")
+
+        without = texts(WAYS[way]({}))
+        with monkeypatch.context() as broken:
+            broken.setattr(owner, name, raises)
+            assert texts(WAYS[way]({"callbacks": [CounterfoilHandler(db)]})) == without
+        said = [record.getMessage() for record in caplog.records if record.name == "counterfoil"]
+        assert said
         assert len(said) == len(set(said))
-        monkeypatch.undo()
-        with pytest.raises(StoreError), counterfoil.open(path) as store:
-            if store.runs():
-                raise StoreError("it was recorded after all")
+        # And it goes on recording once it can.
+        WAYS[way]({"callbacks": [CounterfoilHandler(db)]})
+        with counterfoil.open(db) as store:
+            assert shapes(store).count(WHOLE) == 1
 
-    def test_a_folder_that_disappears_in_the_middle_of_a_run(self, tmp_path):
-        folder = tmp_path / "store"
-        folder.mkdir()
-        db = folder / "counterfoil.db"
+    def test_a_folder_that_disappears_in_the_middle_of_a_run(self, db, child):
+        done = child(
+            """
+            import os, shutil
+            from counterfoil_langchain import CounterfoilHandler
+            from langchain.agents import create_agent
+            from scripted_model import ScriptedModel, says
 
-        @tool
-        def tidy_up(word: str) -> str:
-            """Tidy up."""
-            shutil.rmtree(folder)
-            return f"gone: {word}"
+            os.mkdir("store")
+
+            def tidy_up(word: str) -> str:
+                "Tidy up."
+                shutil.rmtree("store")
+                return f"gone: {word}"
+
+            def answers(messages):
+                return says("", ("tidy_up", {"word": "all"})) if len(messages) == 1 else says("It is tidy.")
+
+            agent = create_agent(ScriptedModel(answer=answers), [tidy_up], name="tidy")
+            config = {"callbacks": [CounterfoilHandler("store/counterfoil.db")]}
+            for _ in range(2):
+                state = agent.invoke({"messages": [("user", "go")]}, config)
+                print([message.text for message in state["messages"]])
+                if not os.path.exists("store"):
+                    os.mkdir("store")
+            """
+        )
+        said = "['go', '', 'gone: all', 'It is tidy.']\n"
+        assert done.stdout == said * 2
+        assert "Traceback" not in done.stderr
+
+    def test_tapes_that_disappear_in_the_middle_of_a_run_are_begun_anew(self, db, monkeypatch):
+        monkeypatch.setattr("counterfoil.tape.CHECK_SECONDS", 0)
+
+        def lose(word: str) -> str:
+            """Lose the tapes."""
+            shutil.rmtree(f"{db}.tape")
+            return word
 
         def answers(messages):
-            match sum(message.type == "tool" for message in messages):
-                case 0:
-                    return says("", ("tidy_up", {"word": "all"}))
-            return says("It is tidy.")
+            return says("", ("lose", {"word": "all"})) if len(messages) == 1 else says("done")
 
-        agent = create_agent(ScriptedModel(answer=answers), [tidy_up], name="tidy")
-        state = agent.invoke({"messages": [("user", "go")]}, {"callbacks": [CounterfoilHandler(db)]})
-        assert [message.text for message in state["messages"]] == ["go", "", "gone: all", "It is tidy."]
-        assert not folder.exists()
-
-    def test_tapes_that_disappear_in_the_middle_of_a_run_are_begun_anew(self, db):
-        agent = create_agent(
-            ScriptedModel(
-                answer=lambda messages: says("", ("lose", {"word": "all"})) if len(messages) == 1 else says("done")
-            ),
-            [tool(lose)],
-            name="loser",
-        )
-        state = agent.invoke({"messages": [("user", str(db))]}, {"callbacks": [CounterfoilHandler(db)]})
-        assert state["messages"][-1].text == "done"
-        recorder_at(db)._pen.tape._checked = 0  # as if the second were over after which it looks again
-        agent = scripted_office()
-        agent.invoke(case(1), {"callbacks": [CounterfoilHandler(db)]})
+        config = {"callbacks": [CounterfoilHandler(db)]}
+        loser = create_agent(ScriptedModel(answer=answers), [lose], name="loser")
+        assert loser.invoke({"messages": [("user", "go")]}, config)["messages"][-1].text == "done"
+        scripted_office().invoke(case(1), config)
         with counterfoil.open(db) as store:
             assert WHOLE in shapes(store)
 
@@ -539,12 +572,14 @@ class TestFailure:
             resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
             config = {"callbacks": [CounterfoilHandler()]}
             office = scripted_office()
-            print([office.invoke(case(n), config)["messages"][-1].text for n in range(4)])
+            said = [office.invoke(case(n), config)["messages"][-1].text for n in range(4)]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            print(said)
             """,
             COUNTERFOIL_DRAIN="off",  # SQLite's files would not fit either
         )
         assert done.stdout.strip() == str([f"good bye, token-{number:05}" for number in range(4)])
-        assert done.stderr.count("cannot record to") == 1
+        assert done.stderr.count("said once") == 1
         with counterfoil.open(db) as store:
             (whole, *_) = store.runs()[::-1]
             assert (whole.status, whole.llm_calls) == ("ok", LLM_CALLS)
@@ -559,7 +594,9 @@ class TestFailure:
             from office import case, scripted_office
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-            print(scripted_office().invoke(case(1), {"callbacks": [CounterfoilHandler()]})["messages"][-1].text)
+            said = scripted_office().invoke(case(1), {"callbacks": [CounterfoilHandler()]})["messages"][-1].text
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            print(said)
             """
         )
         assert done.stdout.strip() == "good bye, token-00001"
@@ -572,8 +609,6 @@ class TestFailure:
             __str__ = __iter__ = __len__ = __eq__ = __bool__ = __repr__
             __hash__ = object.__hash__
 
-        from langchain_core.runnables import RunnableLambda
-
         echo = RunnableLambda(lambda given: given, name="echo")
         given = {"thing": Unspeakable(), "text": "seen", "number": float("nan"), "half": "\ud800"}
         assert echo.invoke(given, {"callbacks": [CounterfoilHandler(db)]}) is given
@@ -583,9 +618,3 @@ class TestFailure:
         assert run.input["text"] == "seen"
         assert "Unspeakable" in run.input["thing"]["$object"]
         assert run.input["number"] == {"$float": "nan"}
-
-
-def lose(word: str) -> str:
-    """Lose the tapes."""
-    shutil.rmtree(os.environ["COUNTERFOIL_DB"] + ".tape")
-    return word

@@ -3,16 +3,15 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-import counterfoil
 import pytest
-from counterfoil import guard
-from counterfoil_langchain import CounterfoilHandler
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
-from ledger import agree
 from openai import APIConnectionError, APITimeoutError, InternalServerError, RateLimitError
+
+import counterfoil
+from ledger import agree
 from support_desk.back_office import BackOffice
 from support_desk.endpoint import Endpoint, Reply, Request, call, in_turn
 from support_desk.langgraph_desk import build_desk
@@ -20,19 +19,6 @@ from support_desk.script import answer
 from support_desk.tickets import TICKETS
 
 LONG = "The customer wrote at length about beans, grinders, water and the colour of the light. " * 12
-
-
-@pytest.fixture
-def db(tmp_path, monkeypatch):
-    monkeypatch.setenv("COUNTERFOIL_DRAIN", "off")  # read when it is opened: no thread for each test
-    before = guard.counted()
-    yield tmp_path / "counterfoil.db"
-    assert guard.counted() == before  # no error of our own was swallowed
-
-
-@pytest.fixture
-def config(db):
-    return {"callbacks": [CounterfoilHandler(db)]}
 
 
 @pytest.fixture
@@ -99,23 +85,44 @@ async def drained(stream):
     return [piece async for piece in stream]
 
 
-WAYS = {
-    "invoke": lambda model, config: model.invoke("hello there", config),
-    "ainvoke": lambda model, config: asyncio.run(model.ainvoke("hello there", config)),
-    "stream": lambda model, config: list(model.stream("hello there", config)),
-    "astream": lambda model, config: asyncio.run(drained(model.astream("hello there", config))),
-    "astream_events": lambda model, config: asyncio.run(
-        drained(model.astream_events("hello there", config, version="v2"))
+#: How a model may be called.
+CALLS = {
+    "invoke": lambda model, text, config: model.invoke(text, config),
+    "ainvoke": lambda model, text, config: asyncio.run(model.ainvoke(text, config)),
+    "stream": lambda model, text, config: list(model.stream(text, config)),
+    "astream": lambda model, text, config: asyncio.run(drained(model.astream(text, config))),
+    "astream_events": lambda model, text, config: asyncio.run(
+        drained(model.astream_events(text, config, version="v2"))
     ),
-    "generate": lambda model, config: model.generate([[HumanMessage("hello there")]], callbacks=config["callbacks"]),
-    "in a chain": lambda model, config: (model | (lambda message: message.text)).invoke("hello there", config),
+    "generate": lambda model, text, config: model.generate([[HumanMessage(text)]], **config),
+    "in a chain": lambda model, text, config: (model | (lambda message: message.text)).invoke(text, config),
+}
+
+#: How an agent may be run.
+RUNS = {
+    "invoke": lambda agent, text, config: agent.invoke(asked(text), config),
+    "ainvoke": lambda agent, text, config: asyncio.run(agent.ainvoke(asked(text), config)),
+    "stream": lambda agent, text, config: list(agent.stream(asked(text), config)),
+    "stream of messages": lambda agent, text, config: list(
+        agent.stream(asked(text), config, stream_mode="messages")
+    ),
+    "astream of messages": lambda agent, text, config: asyncio.run(
+        drained(agent.astream(asked(text), config, stream_mode="messages"))
+    ),
+    "astream_events": lambda agent, text, config: asyncio.run(
+        drained(agent.astream_events(asked(text), config, version="v2"))
+    ),
 }
 
 
+def asked(text):
+    return {"messages": [("user", text)]}
+
+
 class TestModel:
-    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("way", CALLS)
     def test_one_call_is_one_step_with_the_usage_served(self, db, config, endpoint, model, way):
-        WAYS[way](model, config)
+        CALLS[way](model, "hello there", config)
         with counterfoil.open(db) as store:
             (call,) = agree(store, endpoint)
         assert call.input_tokens > 0
@@ -135,7 +142,7 @@ class TestModel:
             case "batch_as_completed":
                 list(model.batch_as_completed(items, config))
             case "generate":
-                model.generate([[HumanMessage(item)] for item in items], callbacks=config["callbacks"])
+                model.generate([[HumanMessage(item)] for item in items], **config)
         with counterfoil.open(db) as store:
             calls = agree(store, endpoint)
             runs = store.runs(all=True)
@@ -151,7 +158,9 @@ class TestModel:
         assert first.cache_read_tokens == 0
         assert 0 < second.cache_read_tokens < second.input_tokens
 
-    def test_the_model_that_served_stands_beside_the_one_that_was_asked_for(self, db, config, endpoint, model):
+    def test_the_model_that_served_stands_beside_the_one_that_was_asked_for(
+        self, db, config, endpoint, model
+    ):
         model.invoke("served by whom?", config)
         list(model.stream("served by whom?", config))
         with counterfoil.open(db) as store:
@@ -196,23 +205,10 @@ class TestModel:
 
 
 class TestAgent:
-    WAYS = {
-        "invoke": lambda agent, ask, config: agent.invoke(ask, config),
-        "ainvoke": lambda agent, ask, config: asyncio.run(agent.ainvoke(ask, config)),
-        "stream": lambda agent, ask, config: list(agent.stream(ask, config)),
-        "stream of messages": lambda agent, ask, config: list(agent.stream(ask, config, stream_mode="messages")),
-        "astream of messages": lambda agent, ask, config: asyncio.run(
-            drained(agent.astream(ask, config, stream_mode="messages"))
-        ),
-        "astream_events": lambda agent, ask, config: asyncio.run(
-            drained(agent.astream_events(ask, config, version="v2"))
-        ),
-    }
-
-    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("way", RUNS)
     def test_each_turn_of_the_model_is_one_call(self, db, config, endpoint, model, way):
         agent = create_agent(model, [weather, trains], name="traveller")
-        self.WAYS[way](agent, {"messages": [("user", "weather in Oslo?")]}, config)
+        RUNS[way](agent, "weather in Oslo?", config)
         with counterfoil.open(db) as store:
             calls = agree(store, endpoint)
             (run,) = store.runs()
@@ -226,7 +222,7 @@ class TestAgent:
     @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
     def test_parallel_tools_answer_the_calls_that_the_model_made(self, db, config, endpoint, model, way):
         agent = create_agent(model, [weather, trains], name="traveller")
-        self.WAYS[way](agent, {"messages": [("user", "both please")]}, config)
+        RUNS[way](agent, "both please", config)
         with counterfoil.open(db) as store:
             calls = agree(store, endpoint)
             tools = store.tool_calls()
@@ -242,7 +238,7 @@ class TestAgent:
     def test_each_ticket_of_the_support_desk(self, db, config, number, way):
         with Endpoint(answer, strict=True) as endpoint:
             desk = build_desk(model_at(endpoint), BackOffice())
-            self.WAYS[way](desk, {"messages": [("user", TICKETS[number].text)]}, config)
+            RUNS[way](desk, TICKETS[number].text, config)
             with counterfoil.open(db) as store:
                 calls = agree(store, endpoint)
                 (run,) = store.runs()
@@ -252,7 +248,7 @@ class TestAgent:
 
     def test_all_tickets_at_once_in_threads_and_in_asyncio(self, db, config):
         def ask(number):
-            return {"messages": [("user", TICKETS[number].text)]}
+            return asked(TICKETS[number].text)
 
         async def at_once(desk):
             await asyncio.gather(*(desk.ainvoke(ask(number), config) for number in TICKETS))
@@ -273,15 +269,8 @@ class TestTrouble:
     @pytest.mark.parametrize(("status", "error"), [(500, InternalServerError), (429, RateLimitError)])
     @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream"])
     def test_a_request_that_was_refused_is_an_error(self, db, config, endpoint, model, status, error, way):
-        ask = f"refuse {status}"
         with pytest.raises(error):
-            match way:
-                case "invoke":
-                    model.invoke(ask, config)
-                case "ainvoke":
-                    asyncio.run(model.ainvoke(ask, config))
-                case "stream":
-                    list(model.stream(ask, config))
+            CALLS[way](model, f"refuse {status}", config)
         with counterfoil.open(db) as store:
             assert agree(store, endpoint) == []
             (call,) = store.llm_calls()
@@ -293,13 +282,15 @@ class TestTrouble:
     def test_an_agents_error_stands_at_the_call_alone(self, db, config, endpoint, model):
         agent = create_agent(model, [weather], name="traveller")
         with pytest.raises(InternalServerError):
-            agent.invoke({"messages": [("user", "refuse 500")]}, config)
+            agent.invoke(asked("refuse 500"), config)
         with counterfoil.open(db) as store:
             agree(store, endpoint)
             (run,) = store.runs()
             steps = store.steps(run)
         assert {step.status for step in steps} == {"error"}
-        assert [(step.kind, step.error_message is not None) for step in steps if step.error_type] == [("llm", True)]
+        assert [(step.kind, step.error_message is not None) for step in steps if step.error_type] == [
+            ("llm", True)
+        ]
         assert (run.status, run.errors) == ("error", 1)
 
     @pytest.mark.parametrize("way", ["invoke", "stream", "astream"])
@@ -307,13 +298,7 @@ class TestTrouble:
         self, db, config, endpoint, model, way
     ):
         with pytest.raises(APIConnectionError):
-            match way:
-                case "invoke":
-                    model.invoke("hang-up", config)
-                case "stream":
-                    list(model.stream("hang-up", config))
-                case "astream":
-                    asyncio.run(drained(model.astream("hang-up", config)))
+            CALLS[way](model, "hang-up", config)
         with counterfoil.open(db) as store:
             assert agree(store, endpoint) == []
             (call,) = store.llm_calls()
@@ -340,10 +325,14 @@ class TestTrouble:
 
     def test_a_task_that_was_cancelled_leaves_no_call_open(self, db, config, endpoint, model):
         async def cancel_in_the_middle():
-            task = asyncio.create_task(drained(model.astream("slow", config)))
-            while not endpoint.ledger:
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.2)
+            begun = asyncio.Event()
+
+            async def read():
+                async for _ in model.astream("slow", config):
+                    begun.set()
+
+            task = asyncio.create_task(read())
+            await begun.wait()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 

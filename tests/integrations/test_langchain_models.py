@@ -2,10 +2,7 @@
 
 import asyncio
 
-import counterfoil
 import pytest
-from counterfoil_langchain.answers import answer_of
-from counterfoil_langchain.messages import message_of
 from inline_snapshot import snapshot
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
@@ -21,6 +18,10 @@ from langchain_core.messages import (
 )
 from langchain_core.outputs import Generation, LLMResult
 from langgraph.graph import START
+
+import counterfoil
+from counterfoil_langchain.answers import answer_of
+from counterfoil_langchain.messages import message_of
 from langgraph_apps import HI, add, graph
 from ordered_model import OrderedModel, PiecewiseModel, calls, model, usage
 from outline import outline, outlines
@@ -66,7 +67,9 @@ class TestUsage:
 
     def test_a_providers_own_object_counts_where_there_is_no_other(self):
         own = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
-        result = LLMResult(generations=[[Generation(text="x")]], llm_output={"token_usage": own, "model_name": "m"})
+        result = LLMResult(
+            generations=[[Generation(text="x")]], llm_output={"token_usage": own, "model_name": "m"}
+        )
         answer = answer_of(result, streamed=False)
         assert answer.usage[:3] == (12, 3, 8)
         assert answer.model == "m"
@@ -83,7 +86,12 @@ class TestUsage:
 
 class TestModel:
     def test_the_served_model_stands_beside_the_one_asked_for(self, db, config):
-        facts = {"model_name": "ordered-1-2026", "model_provider": "maker", "finish_reason": "stop", "id": "r-1"}
+        facts = {
+            "model_name": "ordered-1-2026",
+            "model_provider": "maker",
+            "finish_reason": "stop",
+            "id": "r-1",
+        }
         model(said(response_metadata=facts)).invoke("q", config)
         call = only_call(db)
         assert (call.request_model, call.model, call.provider) == ("ordered-1", "ordered-1-2026", "maker")
@@ -109,20 +117,33 @@ llm OrderedModel\
         FakeListLLM(responses=["said"]).invoke("asked", config)
         with counterfoil.open(db) as store:
             (call,) = store.llm_calls()
-            assert store.messages(call) == snapshot(Messages(input=[{'role': 'user', 'parts': [{'type': 'text', 'content': 'asked'}]}], output=[{'role': 'assistant', 'parts': [{'type': 'text', 'content': 'said'}]}]))
+            said_and_asked = store.messages(call)
+        assert said_and_asked.input == [{"role": "user", "parts": [{"type": "text", "content": "asked"}]}]
+        assert said_and_asked.output == [
+            {"role": "assistant", "parts": [{"type": "text", "content": "said"}]}
+        ]
 
     def test_a_text_model_in_asyncio_is_recorded_beside_other_handlers(self, db, config):
         asyncio.run(FakeListLLM(responses=["said"]).ainvoke("asked", config))
-        assert outline(db) == snapshot('llm FakeListLLM')
+        assert outline(db) == snapshot("llm FakeListLLM")
 
     def test_a_conversation_is_written_once(self, db, config):
-        agent = create_agent(model(calls(("add", {"a": 1, "b": 2})), "done"), [add], name="adder", system_prompt="Be brief.")
+        agent = create_agent(
+            model(calls(("add", {"a": 1, "b": 2})), "done"), [add], name="adder", system_prompt="Be brief."
+        )
         agent.invoke(HI, config)
         with counterfoil.open(db) as store:
-            first, second = store.llm_calls()
-            assert [one["role"] for one in store.messages(second).input] == ["system", "user", "assistant", "tool"]
+            _, second = store.llm_calls()
+            assert [one["role"] for one in store.messages(second).input] == [
+                "system",
+                "user",
+                "assistant",
+                "tool",
+            ]
             new = [one for one in store.new_messages("last") if one.step_id == second.step_id]
-            assert [(one.direction, one.position, one.role) for one in new] == snapshot([('input', 2, 'assistant'), ('input', 3, 'tool'), ('output', 4, 'assistant')])
+            assert [(one.direction, one.position, one.role) for one in new] == snapshot(
+                [("input", 2, "assistant"), ("input", 3, "tool"), ("output", 4, "assistant")]
+            )
 
 
 class TestStream:
@@ -160,15 +181,24 @@ class TestStream:
         list(PiecewiseModel(answers=[["he", "llo"]]).stream_events("q", config, version="v3"))
         with counterfoil.open(db) as store:
             (call,) = store.llm_calls()
-            assert store.messages(call).output == snapshot([{'role': 'assistant', 'parts': [{'type': 'text', 'content': 'hello'}]}])
+            assert store.messages(call).output == snapshot(
+                [{"role": "assistant", "parts": [{"type": "text", "content": "hello"}]}]
+            )
         assert call.ttft_ns is not None
 
     def test_usage_of_a_stream_that_broke_is_kept(self, db, config):
-        spent = AIMessageChunk("par", usage_metadata={"input_tokens": 9, "output_tokens": 1, "total_tokens": 10})
+        spent = AIMessageChunk(
+            "par", usage_metadata={"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}
+        )
         with pytest.raises(RuntimeError):
             list(PiecewiseModel(answers=[[spent, RuntimeError]]).stream("q", config))
         call = only_call(db)
-        assert (call.status, call.error_type, call.input_tokens, call.output_tokens) == ("error", "RuntimeError", 9, 1)
+        assert (call.status, call.error_type, call.input_tokens, call.output_tokens) == (
+            "error",
+            "RuntimeError",
+            9,
+            1,
+        )
 
     def test_one_that_is_closed_early_is_cancelled(self, db, config):
         stream = PiecewiseModel(answers=[["a", "b", "c"]]).stream("q", config)
@@ -186,7 +216,10 @@ class TestCache:
         cached.invoke("q", config)
         cached.invoke("q", config)
         with counterfoil.open(db) as store:
-            assert [(call.cached, call.input_tokens) for call in store.llm_calls()] == [(False, 100), (True, 100)]
+            assert [(call.cached, call.input_tokens) for call in store.llm_calls()] == [
+                (False, 100),
+                (True, 100),
+            ]
 
 
 class TestFailure:
@@ -194,7 +227,7 @@ class TestFailure:
         with pytest.raises(RuntimeError):
             model(RuntimeError).invoke("q", config)
         assert outline(db) == snapshot("""\
-llm OrderedModel error
+llm OrderedModel error (RuntimeError)
 run: error\
 """)
 
@@ -202,7 +235,7 @@ run: error\
         model(RuntimeError).with_fallbacks([model("x")]).invoke("q", config)
         assert outline(db) == snapshot("""\
 other RunnableWithFallbacks
-  llm OrderedModel error
+  llm OrderedModel error (RuntimeError)
   llm OrderedModel\
 """)
 
@@ -210,7 +243,7 @@ other RunnableWithFallbacks
         model(ValueError, "x").with_retry(wait_exponential_jitter=False).invoke("q", config)
         assert outline(db) == snapshot("""\
 other OrderedModel
-  llm OrderedModel error
+  llm OrderedModel error (ValueError)
   llm OrderedModel\
 """)
 
@@ -285,12 +318,26 @@ class TestMessage:
         ]
 
     def test_a_tool_call_whose_arguments_are_no_json_is_kept_as_it_was_written(self):
-        broken = {"name": "add", "args": '{"a": 1', "id": "c1", "error": "no JSON", "type": "invalid_tool_call"}
+        broken = {
+            "name": "add",
+            "args": '{"a": 1',
+            "id": "c1",
+            "error": "no JSON",
+            "type": "invalid_tool_call",
+        }
         assert message_of(AIMessage("", invalid_tool_calls=[broken]))["parts"] == [
             {"type": "tool_call", "id": "c1", "name": "add", "arguments": '{"a": 1'}
         ]
 
     def test_a_tool_call_that_the_content_repeats_is_there_once(self):
         message = calls(("add", {"a": 1}))
-        message.content = [{"type": "text", "text": "I add."}, {"type": "tool_use", "id": "call1", "name": "add", "input": {}}]
-        assert message_of(message)["parts"] == snapshot([{'type': 'text', 'content': 'I add.'}, {'type': 'tool_call', 'id': 'call1', 'name': 'add', 'arguments': {'a': 1}}])
+        message.content = [
+            {"type": "text", "text": "I add."},
+            {"type": "tool_use", "id": "call1", "name": "add", "input": {}},
+        ]
+        assert message_of(message)["parts"] == snapshot(
+            [
+                {"type": "text", "content": "I add."},
+                {"type": "tool_call", "id": "call1", "name": "add", "arguments": {"a": 1}},
+            ]
+        )

@@ -4,12 +4,11 @@ import asyncio
 import threading
 from typing import TypedDict
 
-import counterfoil
 import pytest
-from counterfoil_langchain.tracker import tracker_of
 from inline_snapshot import snapshot
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, PIIMiddleware
+from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnableParallel
@@ -18,15 +17,19 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState
 from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
+
+import counterfoil
+from counterfoil_langchain.tracker import tracker_of
 from langgraph_apps import HI, add, asks, graph
 from ordered_model import calls, model
 from outline import outline, outlines
 
+
 class TestAgent:
     def test_an_agents_model_and_tools_nodes_are_folded_into_it(self, db, config):
-        create_agent(model(calls(("add", {"a": 1, "b": 2}), ("add", {"a": 3, "b": 4})), "done"), [add], name="adder").invoke(
-            HI, config
-        )
+        create_agent(
+            model(calls(("add", {"a": 1, "b": 2}), ("add", {"a": 3, "b": 4})), "done"), [add], name="adder"
+        ).invoke(HI, config)
         assert outline(db) == snapshot("""\
 agent adder
   llm OrderedModel [adder]
@@ -67,7 +70,9 @@ agent unnamed agent
             """Ask."""
             return inner.invoke({"messages": [("user", question)]})["messages"][-1].text
 
-        create_agent(model(calls(("ask", {"question": "why"})), "done"), [ask], name="boss").invoke(HI, config)
+        create_agent(model(calls(("ask", {"question": "why"})), "done"), [ask], name="boss").invoke(
+            HI, config
+        )
         assert outline(db) == snapshot("""\
 agent boss
   llm OrderedModel [boss]
@@ -86,7 +91,9 @@ boss -> unnamed agent escalation returned inferred: why\
             """Ask."""
             return inner.invoke({"messages": [("user", question)]})["messages"][-1].text
 
-        create_agent(model(calls(("ask", {"question": "why"})), "done"), [ask], name="boss").invoke(HI, config)
+        create_agent(model(calls(("ask", {"question": "why"})), "done"), [ask], name="boss").invoke(
+            HI, config
+        )
         assert outline(db) == snapshot("""\
 agent boss
   llm OrderedModel [boss]
@@ -97,7 +104,8 @@ agent boss
       agent write ~inferred
         llm OrderedModel [write]
   llm OrderedModel [boss]
-boss -> read escalation returned inferred: why\
+boss -> LangGraph escalation returned inferred to a workflow: why
+read -> write route accepted inferred\
 """)
 
     def test_create_react_agent_is_one_by_its_shape(self, db, config):
@@ -233,7 +241,9 @@ workflow press
 
     def test_an_agent_in_a_node_of_another_name_stands_in_it(self, db, config):
         writer = create_agent(model("written"), [], name="writer")
-        graph((START, "write"), name="press", write=lambda state: writer.invoke(state))  # noqa: PLW0108  # a node's own function.invoke(HI, config)
+        graph(
+            (START, "write"), name="press", write=lambda state: {"messages": writer.invoke(state)["messages"]}
+        ).invoke(HI, config)
         assert outline(db) == snapshot("""\
 workflow press
   task write
@@ -272,9 +282,9 @@ workflow LangGraph
 class TestPlumbing:
     def test_prompts_parsers_and_sequences_are_folded(self, db, config):
         chain = ChatPromptTemplate.from_messages([("user", "{x}")]) | model("said") | StrOutputParser()
-        graph((START, "chat"), name="g", chat=lambda state: {"messages": [("ai", chain.invoke({"x": "1"}))]}).invoke(
-            HI, config
-        )
+        graph(
+            (START, "chat"), name="g", chat=lambda state: {"messages": [("ai", chain.invoke({"x": "1"}))]}
+        ).invoke(HI, config)
         assert outline(db) == snapshot("""\
 agent g ~inferred
   task chat [g]
@@ -332,10 +342,19 @@ other RunnableParallel<x,y>
   tool add\
 """)
 
+    def test_an_event_of_the_users_own_is_no_step(self, db, config):
+        def notify(x):
+            dispatch_custom_event("progress", {"done": 1})
+            return x
+
+        RunnableLambda(notify, name="notify").invoke(1, config)
+        assert outline(db) == "other notify"
+
 
 class TestParent:
     def test_a_child_with_callbacks_of_its_own_keeps_its_place(self, db, installed):
         for callbacks in ([], None):
+
             def chat(state, callbacks=callbacks):
                 return {"messages": [model("x").invoke("q", {"callbacks": callbacks})]}
 
@@ -417,7 +436,9 @@ agent worker
             threading.Thread(target=counterfoil.wrap(later)).start()
             return "ok"
 
-        create_agent(model(calls(("remember", {"text": "a"})), "done"), [remember], name="keeper").invoke(HI, config)
+        create_agent(model(calls(("remember", {"text": "a"})), "done"), [remember], name="keeper").invoke(
+            HI, config
+        )
         go.set()
         assert done.wait(10)
         assert outlines(db) == snapshot("""\
@@ -426,6 +447,19 @@ agent keeper
   tool remember [keeper]
   llm OrderedModel [keeper]
   llm OrderedModel [keeper]\
+""")
+
+    def test_work_in_an_executor_that_nobody_wrapped_is_a_run_of_its_own(self, db, installed):
+        async def chat(state):
+            loop = asyncio.get_running_loop()
+            return {"messages": [await loop.run_in_executor(None, lambda: model("x").invoke("q"))]}
+
+        asyncio.run(graph((START, "chat"), name="g", chat=chat).ainvoke(HI))
+        assert outlines(db) == snapshot("""\
+workflow g
+  task chat
+--
+llm OrderedModel\
 """)
 
 
@@ -455,7 +489,9 @@ class TestFacts:
         create_agent(said, [], name="a").invoke(HI, config)
         with counterfoil.open(db):
             pass
-        assert all(b"canary-in-the-conf" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        assert all(
+            b"canary-in-the-conf" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+        )
 
     def test_what_a_graph_is_given_is_recorded_as_it_was_then(self, db, config):
         given = {"messages": [("user", "hi")], "notes": ["first"]}

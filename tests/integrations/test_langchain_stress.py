@@ -4,13 +4,14 @@ import asyncio
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import counterfoil
 import pytest
+from langchain_openai import ChatOpenAI
+
+import counterfoil
 from counterfoil import guard
 from counterfoil.recorder import recorder_at
 from counterfoil_langchain import CounterfoilHandler
 from counterfoil_langchain.tracker import tracker_of
-from langchain_openai import ChatOpenAI
 from ledger import agree
 from office import AGENTS, LLM_CALLS, STEPS, TOKEN, TOOL_CALLS, build_office, case, scripted_office, token_of
 from support_desk.endpoint import Endpoint, Reply, Request, call
@@ -78,7 +79,9 @@ def assert_each_run_is_whole(store, runs):
     assert Counter(chosen) == {("native", 1, 1, "llm"): runs * TOOL_CALLS}
     _, reads = store.sql("SELECT run_id, agent, query FROM accesses")
     assert len(reads) == runs * 3
-    assert all(TOKEN.findall(query) == [tokens[run_id]] and agent == "expert" for run_id, agent, query in reads)
+    assert all(
+        TOKEN.findall(query) == [tokens[run_id]] and agent == "expert" for run_id, agent, query in reads
+    )
     handoffs = store.handoffs()
     assert Counter((one.mode, one.source, one.target, one.status) for one in handoffs) == {
         ("escalation", "front", "expert", "returned"): runs,

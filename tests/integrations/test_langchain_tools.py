@@ -3,7 +3,6 @@
 import asyncio
 import threading
 
-import counterfoil
 import pytest
 from inline_snapshot import snapshot
 from langchain.agents import create_agent
@@ -12,13 +11,16 @@ from langchain_core.documents import Document
 from langchain_core.messages import ToolMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import ToolException, create_retriever_tool, tool
+from langchain_core.vectorstores import VectorStore
 from langgraph.graph import START
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command
+from pydantic import BaseModel
+
+import counterfoil
 from langgraph_apps import HI, add, asks, graph
 from ordered_model import calls, model
 from outline import outline
-from pydantic import BaseModel
 
 
 def run(config, asked, tools, **options):
@@ -34,13 +36,20 @@ class TestCall:
     def test_its_arguments_and_result_are_recorded(self, db, config):
         run(config, [("add", {"a": 1, "b": 2})], [add])
         (call,) = tool_calls(db)
-        assert (call.tool, call.call_id, call.arguments, call.result) == ("add", "call1", {"a": 1, "b": 2}, "3")
+        assert (call.tool, call.call_id, call.arguments, call.result) == (
+            "add",
+            "call1",
+            {"a": 1, "b": 2},
+            "3",
+        )
 
     def test_the_model_call_that_chose_it_is_known(self, db, config):
         run(config, [("add", {"a": 1, "b": 2}), ("add", {"a": 3, "b": 4})], [add])
         with counterfoil.open(db) as store:
             first = store.llm_calls()[0].step_id
-            assert [(one.decided_by, one.decided_evidence) for one in store.tool_calls()] == [(first, "native")] * 2
+            assert [(one.decided_by, one.decided_evidence) for one in store.tool_calls()] == [
+                (first, "native")
+            ] * 2
 
     def test_parallel_calls_keep_their_own_answers(self, db, config):
         both = threading.Barrier(2, timeout=10)
@@ -65,7 +74,7 @@ class TestCall:
 
         shout.invoke("hi", config)
         (call,) = tool_calls(db)
-        assert (call.arguments, call.result) == snapshot(('hi', 'HI'))
+        assert (call.arguments, call.result) == snapshot(("hi", "HI"))
 
     def test_of_a_command_only_where_it_goes_and_which_keys_is_kept(self, db, config):
         @tool
@@ -74,7 +83,7 @@ class TestCall:
             return Command(update={"messages": [ToolMessage("noted", tool_call_id="call1")]})
 
         run(config, [("note", {"text": "a"})], [note])
-        assert [one.result for one in tool_calls(db)] == snapshot([{'keys': ['messages']}])
+        assert [one.result for one in tool_calls(db)] == snapshot([{"keys": ["messages"]}])
 
 
 class TestFailure:
@@ -89,7 +98,7 @@ class TestFailure:
         assert outline(db) == snapshot("""\
 agent worker error
   llm OrderedModel [worker]
-  tool boom [worker] error
+  tool boom [worker] error (ValueError)
 run: error\
 """)
         with counterfoil.open(db) as store:
@@ -111,8 +120,8 @@ run: error\
             graph((START, "node"), name="g", node=node).invoke(HI, config)
         assert outline(db) == snapshot("""\
 workflow g error
-  task node error
-    tool boom error
+  task node error (LookupError)
+    tool boom error (ValueError)
 run: error\
 """)
 
@@ -132,7 +141,7 @@ run: error\
         assert outline(db) == snapshot("""\
 workflow g
   task node
-    tool boom error\
+    tool boom error (ValueError)\
 """)
 
     def test_one_that_is_told_to_the_model_is_an_error_too(self, db, config):
@@ -172,7 +181,7 @@ agent worker
         with pytest.raises(ValueError, match="sides"):
             draw.invoke({"sides": "many"}, config)
         assert outline(db) == snapshot("""\
-tool draw error
+tool draw error (ValidationError)
 run: error\
 """)
 
@@ -235,7 +244,7 @@ agent worker
         assert outline(db) == snapshot("""\
 agent worker
   llm OrderedModel [worker]
-  tool flaky [worker] error
+  tool flaky [worker] error (ValueError)
   tool flaky [worker]
   llm OrderedModel [worker]\
 """)
@@ -302,17 +311,36 @@ class Shelf(BaseRetriever):
         return [Document("Beans", id="d1", metadata={"row": 1}), Document("Milk", id=None)]
 
 
+class Shelves(VectorStore):
+    """A vector store with one document."""
+
+    def similarity_search(self, query, k=4, **_):
+        return [Document("Beans", id="d1")]
+
+    @classmethod
+    def from_texts(cls, texts, embedding, metadatas=None, **_):
+        return cls()
+
+
 class TestRetriever:
     def test_each_document_is_a_piece_of_data_read(self, db, config):
         Shelf().invoke("beans", config)
-        assert outline(db) == snapshot('retrieval Shelf')
+        assert outline(db) == snapshot("retrieval Shelf")
         with counterfoil.open(db) as store:
             assert [(one.source, one.query, one.item_id, one.bytes) for one in store.accesses()] == [
                 ("Shelf", "beans", "d1", 5),
                 ("Shelf", "beans", None, 4),
             ]
             (step,) = store.steps("last")
-            assert (step.input, step.output) == snapshot(('beans', [{'id': 'd1', 'metadata': {'row': 1}, 'page_content': 'Beans'}, {'id': None, 'metadata': {}, 'page_content': 'Milk'}]))
+            assert (step.input, step.output) == snapshot(
+                (
+                    "beans",
+                    [
+                        {"id": "d1", "metadata": {"row": 1}, "page_content": "Beans"},
+                        {"id": None, "metadata": {}, "page_content": "Milk"},
+                    ],
+                )
+            )
 
     def test_behind_a_tool_it_stands_in_it(self, db, config):
         look = create_retriever_tool(Shelf(), "look", "Look for it.")
@@ -325,10 +353,33 @@ agent worker
   llm OrderedModel [worker]\
 """)
 
+    def test_a_search_beside_it_is_seen_where_the_tool_says_so(self, db, config, monkeypatch):
+        monkeypatch.setenv("COUNTERFOIL_DB", str(db))
+        store = Shelves.from_texts([], None)
+
+        @tool
+        def search(query: str) -> str:
+            """Search, of which LangChain tells nobody."""
+            found = store.similarity_search(query)
+            counterfoil.access("shelf", query=query, items=[one.id for one in found])
+            return found[0].page_content
+
+        run(config, [("search", {"query": "beans"})], [search])
+        assert outline(db) == snapshot("""\
+agent worker
+  llm OrderedModel [worker]
+  tool search [worker]
+  llm OrderedModel [worker]\
+""")
+        with counterfoil.open(db) as opened:
+            assert [(one.source, one.item_id, one.agent) for one in opened.accesses()] == [
+                ("shelf", "d1", "worker")
+            ]
+
     def test_one_that_fails_is_an_error(self, db, config):
         with pytest.raises(LookupError):
             Shelf().invoke("fail", config)
         assert outline(db) == snapshot("""\
-retrieval Shelf error
+retrieval Shelf error (LookupError)
 run: error\
 """)

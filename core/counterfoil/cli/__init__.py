@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from counterfoil.cli.group import cli
@@ -11,8 +12,18 @@ __all__ = ["cli", "main"]
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    # A terminal that knows ASCII only must not turn a name into a traceback.
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that knows ASCII only must not turn a name into a traceback.
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # With PYTHONUNBUFFERED, usual in containers, standard output drops without a word what one write(2) does
+    # not take: the rest of a long answer when the disk is full.
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=sys.stdout.encoding,
+            errors="backslashreplace",
+            line_buffering=sys.stdout.isatty(),
+        )
     cli()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from counterfoil.cli.escape import visible
 
-__all__ = ["complain", "sentence"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["complain", "debugging", "sentence", "until_ctrl_c"]
 
 
 def complain(what: str) -> None:
@@ -36,6 +41,16 @@ def sentence(error: BaseException) -> str:
     kind = type(error).__name__
     said = f"{kind}: {error}" if str(error) else kind
     return f"unexpected trouble, {said}. With COUNTERFOIL_DEBUG=1 the traceback is shown."
+
+
+@contextmanager
+def until_ctrl_c() -> Iterator[None]:
+    """Run a block that Ctrl-C ends in good order."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            click.echo(err=True)  # the prompt goes below the terminal's ^C
 
 
 def debugging() -> bool:

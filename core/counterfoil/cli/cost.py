@@ -27,11 +27,16 @@ KEYS: Final = ("agent", "model", "provider", "framework", "run", "task", "sessio
 
 
 @click.command("cost", short_help=COMMANDS["cost"])
-@click.option("--by", type=click.Choice(KEYS), help="One line for each of these, the dearest first. Days are UTC.")
+@click.option(
+    "--by",
+    metavar="KEY",
+    type=click.Choice(KEYS),
+    help=f"One line for each {', '.join(KEYS[:-1])} or {KEYS[-1]} (UTC), the dearest first.",
+)
 @click.option("--run", metavar="RUN", help="Of this run alone: the beginning of its id, or `last`.")
 @common
 def command(db: str | None, as_json: bool, by: str | None, run: str | None) -> None:
-    """Say what model calls cost: in total, and by agent, model and so on.
+    """Say what model calls cost, in total and by agent or model.
 
     A cost with ≥ before it is at least that: some calls have no known price. What is not known is ?.
     """

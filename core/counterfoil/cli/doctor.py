@@ -29,7 +29,14 @@ _MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": (
 
 @click.command("doctor", short_help=COMMANDS["doctor"])
 @click.option("--no-drain", is_flag=True, help="Look at the store as it is; do not drain the tapes first.")
-@click.option("--events", metavar="N", type=click.IntRange(min=0), default=10_000, show_default=True, help="Check the chain of the last N events.")
+@click.option(
+    "--events",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=10_000,
+    show_default=True,
+    help="Check the chain of the last N events.",
+)
 @common
 @click.pass_context
 def command(ctx: click.Context, db: str | None, as_json: bool, no_drain: bool, events: int) -> None:
@@ -38,7 +45,8 @@ def command(ctx: click.Context, db: str | None, as_json: bool, no_drain: bool, e
     Exit code 1 when it finds problems; notes are good to know and no more.
     """
     path = read.store_path(db)
-    checks = [*health.surroundings(path), *_inside(path, drain=not no_drain, events=events)]
+    inside = list(_inside(path, drain=not no_drain, events=events))
+    checks = [*health.surroundings(path), *inside]
     problems = sum(check.level == "problem" for check in checks)
     if as_json:
         screen.put_json({"store": path, "problems": problems, "checks": checks})
@@ -70,6 +78,8 @@ def _lines(checks: Sequence[Check], problems: int, width: int | None) -> Iterato
         more = check.count - len(check.found) if check.level == "problem" else 0
         named = [*check.found, f"and {more} more"] if check.found and more > 0 else check.found
         for one in named:
-            yield from hanging(Text(f"{'':{8 + names + 2}}- {visible(one)}", style="dim"), 8 + names + 4, width)
+            yield from hanging(
+                Text(f"{'':{8 + names + 2}}- {visible(one)}", style="dim"), 8 + names + 4, width
+            )
     yield Text("")
     yield Text(f"{counted(problems, 'problem').capitalize()} found.", style="red" if problems else "green")

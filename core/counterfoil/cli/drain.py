@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from counterfoil.cli import screen
 from counterfoil.cli.amounts import size
-from counterfoil.cli.complaint import complain
+from counterfoil.cli.complaint import complain, until_ctrl_c
 from counterfoil.cli.group import COMMANDS, TROUBLE
 from counterfoil.cli.options import common
 from counterfoil.store.ingest import Drainer
@@ -23,17 +24,33 @@ __all__ = ["command"]
 
 @click.command("drain", short_help=COMMANDS["drain"])
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C, which is exit code 0.")
-@click.option("--every", metavar="SECONDS", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="How often --watch looks.")
-@click.option("--wait", metavar="SECONDS", type=click.FloatRange(min=0), default=10.0, show_default=True, help="How long to wait for another drainer.")
+@click.option(
+    "--every",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.05),
+    default=1.0,
+    show_default=True,
+    help="How often --watch looks.",
+)
+@click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="How long to wait for another drainer.",
+)
 @common
 @click.pass_context
-def command(ctx: click.Context, db: str | None, as_json: bool, watch: bool, every: float, wait: float) -> None:
+def command(
+    ctx: click.Context, db: str | None, as_json: bool, watch: bool, every: float, wait: float
+) -> None:
     """Move recorded events from the tapes into the store.
 
     Every command that reads does this first. Exit code 1 when something could not be moved.
     """
     path = store_path(db)
-    with Drainer(path) as drainer:
+    with until_ctrl_c() if watch else nullcontext(), Drainer(path) as drainer:
         done = drainer.drain(wait=wait, price=True)
         _tell(path, done, as_json=as_json, watch=watch)
         if not watch:
@@ -41,16 +58,13 @@ def command(ctx: click.Context, db: str | None, as_json: bool, watch: bool, ever
                 ctx.exit(TROUBLE)
             return
         told = set(done.notices)
-        try:
-            while True:
-                time.sleep(every)
-                done = drainer.drain(wait=wait, price=True)
-                new = done._replace(notices=tuple(one for one in done.notices if one not in told))
-                told.update(done.notices)
-                if new.events or new.notices:
-                    _tell(path, new, as_json=as_json, watch=True)
-        except KeyboardInterrupt:
-            return
+        while True:
+            time.sleep(every)
+            done = drainer.drain(wait=wait, price=True)
+            new = done._replace(notices=tuple(one for one in done.notices if one not in told))
+            told.update(done.notices)
+            if new.events or new.notices:
+                _tell(path, new, as_json=as_json, watch=True)
 
 
 def _tell(path: str, done: Drained, *, as_json: bool, watch: bool) -> None:

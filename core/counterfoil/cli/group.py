@@ -13,6 +13,7 @@ import click
 from counterfoil import plugins
 from counterfoil.cli.complaint import complain, debugging, sentence
 from counterfoil.guard import report
+from counterfoil.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +33,11 @@ COMMANDS: Final = {
     "runs": "List runs, newest first.",
     "show": "Show what one run did, step by step.",
     "tail": "Follow what is being recorded, live.",
-    "cost": "Say what runs cost: in total, and by agent or model.",
+    "cost": "Say what model calls cost, in total and by agent or model.",
     "sql": "Query the store with SQL; it cannot write.",
     "drain": "Move recorded events from the tapes into the store.",
     "doctor": "Examine the store and what is around it.",
-    "plugins": "List plugins and adapters, and what is wrong with them.",
+    "plugins": "List plugins and adapters, with versions and errors.",
 }
 
 
@@ -123,6 +124,7 @@ class Commands(click.Group):
             if debugging():
                 raise
             complain(sentence(error))
+            _flush_or_let_go()
             return USAGE if isinstance(error, click.UsageError) else TROUBLE
         return code if isinstance(code, int) else 0
 
@@ -149,8 +151,15 @@ class _Log:
         logging.getLogger("counterfoil").removeHandler(self._handler)
 
 
+def _flush_or_let_go() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _let_go_of_output()
+
+
 def _let_go_of_output() -> None:
-    """Have the interpreter's last flush go nowhere, else it complains about the broken pipe."""
+    """Have the interpreter's last flush go nowhere: it would fail too, and complain in its own way."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -161,8 +170,6 @@ def _let_go_of_output() -> None:
 
 def _show_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from counterfoil import __version__  # noqa: PLC0415  # the package imports us in tests
-
         click.echo(f"counterfoil {__version__}")
         ctx.exit()
 

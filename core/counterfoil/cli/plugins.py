@@ -31,16 +31,20 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 @common
 @click.pass_context
 def command(ctx: click.Context, db: str | None, as_json: bool) -> None:  # noqa: ARG001  # --db: on every command
-    """List plugins, their hooks and what is wrong with them; and adapters, with the versions they support.
+    """List plugins and adapters, with versions and errors.
 
-    Exit code 1 when a plugin is broken.
+    Of a plugin its hooks, of an adapter the versions it supports and those installed. Exit code 1 when a plugin is broken.
     """
     before = guard.counted()
     found = plugins.listed()
     adapters = [_told(adapter) for adapter in plugins.collect_adapters()]
     failing = sorted(place for place, count in guard.counted().items() if count > before.get(place, 0))
     broken = {plugin.name for plugin in found if plugin.error}
-    hooks = [place for place in failing if place.startswith("plugin ") and place.removeprefix("plugin ") not in broken]
+    hooks = [
+        place
+        for place in failing
+        if place.startswith("plugin ") and place.removeprefix("plugin ") not in broken
+    ]
     if as_json:
         screen.put_json(
             {"plugins": [record(plugin) for plugin in found], "adapters": adapters, "failing_hooks": hooks}
@@ -64,11 +68,15 @@ def _version(requirement: str) -> str | None:
         return None
 
 
-def _lines(found: Sequence[Plugin], adapters: Sequence[dict[str, Any]], hooks: Sequence[str]) -> Iterator[Text]:
+def _lines(
+    found: Sequence[Plugin], adapters: Sequence[dict[str, Any]], hooks: Sequence[str]
+) -> Iterator[Text]:
     yield Text("Plugins", style="bold")
     for plugin in found:
         origin = " ".join(part for part in (plugin.distribution, plugin.version) if part)
-        yield Text(f"  {visible(plugin.name)}").append(f"  {visible(plugin.module)}  {visible(origin)}", style="dim")
+        yield Text(f"  {visible(plugin.name)}").append(
+            f"  {visible(plugin.module)}  {visible(origin)}", style="dim"
+        )
         if plugin.error:
             yield Text(f"    ! left out: {visible(plugin.error)}", style="red")
         else:

@@ -25,7 +25,9 @@ def arguments(value: Any) -> str:
     """Give a tool's arguments as `query="refund", limit=3`."""
     if not isinstance(value, dict):
         return "" if value is None else compact(value)
-    return ", ".join(f"{key}={json.dumps(one, ensure_ascii=False, default=str)}" for key, one in value.items())
+    return ", ".join(
+        f"{key}={json.dumps(one, ensure_ascii=False, default=str)}" for key, one in value.items()
+    )
 
 
 def short(text: str, width: int | None) -> str:
@@ -38,7 +40,12 @@ def gist(value: Any) -> str:
     """Give what a payload says: the text of its last message, its only value, else all of it."""
     if isinstance(value, dict) and isinstance(value.get("messages"), list) and value["messages"]:
         return gist(value["messages"])
-    if isinstance(value, list) and value and isinstance(value[-1], dict) and isinstance(value[-1].get("parts"), list):
+    if (
+        isinstance(value, list)
+        and value
+        and isinstance(value[-1], dict)
+        and isinstance(value[-1].get("parts"), list)
+    ):
         return " ".join(line for line in message_lines(value[-1]) if line)
     if isinstance(value, dict) and len(value) == 1:
         return compact(next(iter(value.values())))

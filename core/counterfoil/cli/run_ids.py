@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,10 +15,10 @@ __all__ = ["short_ids"]
 LEAST: Final = 8
 
 
-def short_ids(store: Store, run_ids: Iterable[str]) -> dict[str, str]:
-    """Give for each of `run_ids` a beginning that no other run in the store has; all equally long."""
+def short_ids(store: Store, run_ids: Iterable[str], *, least: int = LEAST) -> dict[str, str]:
+    """Give for each of `run_ids` a beginning that no other run in the store has; all equally long, `least` characters or more."""
     wanted = list(run_ids)
-    length = LEAST
+    length = least
     for run_id in wanted:
         _, rows = store.sql(
             """SELECT (SELECT max(run_id) FROM t_runs WHERE run_id < :id),
@@ -28,5 +27,10 @@ def short_ids(store: Store, run_ids: Iterable[str]) -> dict[str, str]:
         )
         for other in rows[0]:
             if other is not None:
-                length = max(length, len(os.path.commonprefix([run_id, other])) + 1)
+                length = max(length, _shared(run_id, other) + 1)
     return {run_id: run_id[:length] for run_id in wanted}
+
+
+def _shared(one: str, other: str) -> int:
+    """Give how many characters `one` and `other` begin with in common."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))

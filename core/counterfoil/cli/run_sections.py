@@ -11,6 +11,7 @@ from counterfoil.cli.amounts import compact, counted, size
 from counterfoil.cli.escape import visible
 from counterfoil.cli.money import money
 from counterfoil.cli.preview import arguments, gist, short
+from counterfoil.cli.table import READABLE, hanging
 from counterfoil.cli.times import age, duration, local
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def head_lines(run: Run, width: int | None, now: int) -> Iterator[Text]:
     yield title
     began = run.started_ns
     took = run.duration_ns if run.duration_ns is not None else None if began is None else now - began
-    times = f"{local(began)} ({age(began, now)} ago), took {duration(took)}"
-    if run.duration_ns is None:
+    times = f"{local(began)} ({age(began, now)} ago), took {duration(took)}" if began is not None else "?"
+    if run.duration_ns is None and began is not None:
         times += " so far"
     if run.human_wait_ns:
         times += f", {duration(run.human_wait_ns)} of it waiting for a human"
@@ -58,11 +59,13 @@ def head_lines(run: Run, width: int | None, now: int) -> Iterator[Text]:
         ("input", "" if run.input is None else gist(run.input)),
         ("output", "" if run.output is None else gist(run.output)),
     ]
-    room = None if width is None else width - LABEL
+    room = None if width is None else max(READABLE, width - LABEL)
     for label, value in rows:
         if value:
-            cut = label in {"input", "output", "labels"}
-            yield Text(label.ljust(LABEL), style="dim").append(short(value, room) if cut else visible(value), style="default")
+            shown = short(value, room) if label in {"input", "output"} else visible(value)
+            yield from hanging(
+                Text(label.ljust(LABEL), style="dim").append(shown, style="default"), LABEL, width
+            )
 
 
 def _tokens(run: Run) -> str:
@@ -95,7 +98,9 @@ def _under(text: str, width: int | None) -> Text:
     return Text(INDENT + short(text, None if width is None else width - 2 * len(INDENT)), style="dim")
 
 
-def handoff_lines(handoffs: Sequence[Handoff], calls: Mapping[str, LlmCall], width: int | None) -> Iterator[Text]:
+def handoff_lines(
+    handoffs: Sequence[Handoff], calls: Mapping[str, LlmCall], width: int | None
+) -> Iterator[Text]:
     """Give who handed the work to whom: how, why, what came of it, and who decided it."""
     lines: list[Text] = []
     for one in handoffs:
@@ -145,9 +150,7 @@ def read_lines(accesses: Sequence[Access], width: int | None) -> Iterator[Text]:
     for (agent, source, query), group in grouped.items():
         items = [one.item_id for one in group if one.item_id is not None]
         known = [one.bytes for one in group if one.bytes is not None]
-        said = [f"{agent or '?'} read {source or '?'}"]
-        if query:
-            said.append(f'for "{query}"')
+        said = []
         if items:
             named = ", ".join(items[:4]) + (", …" if len(items) > 4 else "")
             said.append(f"{counted(len(items), 'item')} ({named})")
@@ -155,11 +158,16 @@ def read_lines(accesses: Sequence[Access], width: int | None) -> Iterator[Text]:
             said.append(counted(len(group), "time"))
         if known:
             said.append(size(sum(known)))
-        lines.append(Text(short("  ".join(said), None if width is None else width - len(INDENT))))
+        line = f"{agent or '?'} read {source or '?'}" + (f"  {', '.join(said)}" if said else "")
+        lines.append(Text(short(line, None if width is None else width - len(INDENT))))
+        if query:
+            lines.append(_under(f"for: {query}", width))
     yield from _section("Data read", lines)
 
 
-def human_lines(steps: Sequence[Step], approvals: Sequence[Approval], width: int | None, now: int) -> Iterator[Text]:
+def human_lines(
+    steps: Sequence[Step], approvals: Sequence[Approval], width: int | None, now: int
+) -> Iterator[Text]:
     """Give what humans were asked, how long that took, and what they said."""
     lines: list[Text] = []
     room = None if width is None else width - len(INDENT)
@@ -191,7 +199,11 @@ def decision_lines(decisions: Sequence[Decision], width: int | None) -> Iterator
         said = f"{one.verdict or '?'} {one.action or '?'} {one.resource or ''}".rstrip()
         rule = f"rule {one.rule}" if one.rule else ""
         policy = f"{one.policy or ''} {one.policy_version or ''}".strip()
-        detail = ", ".join(part for part in (rule, policy, one.reason, "" if one.enforced is not False else "not enforced") if part)
+        detail = ", ".join(
+            part
+            for part in (rule, policy, one.reason, "" if one.enforced is not False else "not enforced")
+            if part
+        )
         lines.append(Text(short(said, None if width is None else width - len(INDENT))))
         if detail:
             lines.append(_under(detail, width))
@@ -203,9 +215,10 @@ def score_lines(scores: Sequence[Score], steps: Sequence[Step], width: int | Non
     names = {step.step_id: f"{step.kind} {step.name}" for step in steps}
     lines = []
     for one in scores:
-        worth = " ".join(part for part in ("" if one.value is None else f"{one.value:g}", one.label or "") if part)
+        worth = " ".join(
+            part for part in ("" if one.value is None else f"{one.value:g}", one.label or "") if part
+        )
         said = f"{one.name or '?'} {worth or '?'}  {names.get(one.step_id or '', 'run')}"
         by = " ".join(part for part in (f"by {one.source}" if one.source else "", one.comment or "") if part)
         lines.append(Text(short(f"{said}  {by}".rstrip(), None if width is None else width - len(INDENT))))
     yield from _section("Scores", lines)
-

@@ -8,7 +8,7 @@ import msgspec
 from rich.text import Text
 
 from counterfoil.cli import screen
-from counterfoil.cli.amounts import compact
+from counterfoil.cli.amounts import compact, counted
 from counterfoil.cli.escape import visible
 from counterfoil.cli.money import money
 from counterfoil.cli.preview import arguments, gist, short
@@ -27,7 +27,7 @@ _COLUMNS: Final = (
     Column("STEP", cut=True),
     Column("IN", right=True, drop=2),
     Column("OUT", right=True, drop=2),
-    Column("COST", right=True),
+    Column("COST", right=True, drop=1),
     Column("TOOK", right=True),
     Column("STATUS"),
 )
@@ -81,14 +81,16 @@ def tree_lines(
     now: int,
     details: Callable[[Step, int], Iterable[Text]] | None = None,
 ) -> Iterator[Text]:
-    """Give the lines of the tree. `calls` are the run's model calls by step; `details(step, indent)` gives what
-    stands below a step's own line, in place of its preview.
+    """Give the lines of the tree; `calls` are the run's model calls by step.
 
-    Tokens and cost of a step are those of all model calls in it.
+    Tokens and cost of a step are those of all model calls in it. `details(step, indent)` gives what stands below
+    a step's own line, in place of a preview.
     """
     lines = _flat(roots)
     sums = _sums(lines, calls)
-    rows = [_row(line, calls.get(line.node.step.step_id), sums[line.node.step.step_id], now) for line in lines]
+    rows = [
+        _row(line, calls.get(line.node.step.step_id), sums[line.node.step.step_id], now) for line in lines
+    ]
     heading, *drawn = table(_COLUMNS, rows, width)
     yield heading
     for line, row in zip(lines, drawn, strict=True):
@@ -112,7 +114,12 @@ def _flat(roots: Sequence[Node]) -> list[_Line]:
         for child in reversed(line.node.children):
             last = child is line.node.children[-1]
             waiting.append(
-                _Line(child, line.rest + ("└─ " if last else "├─ "), line.rest + ("   " if last else "│  "), agent)
+                _Line(
+                    child,
+                    line.rest + ("└─ " if last else "├─ "),
+                    line.rest + ("   " if last else "│  "),
+                    agent,
+                )
             )
     return lines
 
@@ -204,7 +211,9 @@ def error_text(kind: str | None, message: str | None) -> str:
 
 
 def _given_and_made(step: Step, room: int | None) -> str:
-    given = arguments(step.input) if step.kind == "tool" else gist(step.input) if step.input is not None else ""
+    given = (
+        arguments(step.input) if step.kind == "tool" else gist(step.input) if step.input is not None else ""
+    )
     made = "" if step.output is None else _result(step.output)
     if not made:
         return short(given, room)
@@ -218,6 +227,13 @@ def _given_and_made(step: Step, room: int | None) -> str:
 
 
 def _result(output: Any) -> str:
+    ids = (
+        [one.get("id") or one.get("item_id") for one in output if isinstance(one, dict)]
+        if isinstance(output, list)
+        else []
+    )
+    if ids and all(ids) and len(ids) == len(output):  # documents: what they say is in --full
+        return f"{counted(len(ids), 'item')} ({', '.join(map(str, ids))})"
     return gist(output) if isinstance(output, (dict, list)) and _holds_messages(output) else in_full(output)
 
 

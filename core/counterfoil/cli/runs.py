@@ -41,13 +41,13 @@ PAYLOADS: Final = frozenset({"input", "output"})
 _COLUMNS: Final = (
     Column("RUN"),
     Column("NAME", cut=True),
-    Column("TASK", cut=True, drop=3),
+    Column("TASK", cut=True, drop=4),
     Column("STARTED", "AGE", right=True),
     Column("TOOK", right=True),
     Column("STATUS"),
-    Column("AGENTS", "AG", right=True, drop=2),
-    Column("LLM", right=True),
-    Column("TOOLS", "TL", right=True),
+    Column("AGENTS", "AG", right=True, drop=5),
+    Column("LLM", right=True, drop=2),
+    Column("TOOLS", "TL", right=True, drop=3),
     Column("HANDOFFS", "HO", right=True, drop=1),
     Column("ERRORS", "ERR", right=True, drop=1),
     Column("TOKENS", "TOK", right=True),
@@ -57,15 +57,43 @@ _COLUMNS: Final = (
 
 @click.command("runs", short_help=COMMANDS["runs"])
 @click.option("--agent", metavar="NAME", help="Runs in which this agent took part.")
-@click.option("--framework", metavar="NAME", help="Runs in which this framework took part: langchain, python, ...")
+@click.option(
+    "--framework", metavar="NAME", help="Runs in which this framework took part: langchain, python, ..."
+)
 @click.option("--task", metavar="TASK", help="Runs of this kind of task.")
 @click.option("--session", metavar="ID", help="Runs of this session (conversation, thread).")
-@click.option("--status", type=click.Choice(STEP_STATUSES), help="Runs with this status.")
-@click.option("--label", "labels", metavar="KEY=VALUE", type=Labels(), multiple=True, help="Runs with this label; may be given again.")
-@click.option("--since", metavar="WHEN", type=Moment(), help="Runs that started then or later: 90m, 24h, 7d ago, or an ISO time.")
+@click.option(
+    "--status",
+    metavar="STATUS",
+    type=click.Choice(STEP_STATUSES),
+    help=f"Runs with this status: {', '.join(STEP_STATUSES)}.",
+)
+@click.option(
+    "--label",
+    "labels",
+    metavar="KEY=VALUE",
+    type=Labels(),
+    multiple=True,
+    help="Runs with this label; may be given again.",
+)
+@click.option(
+    "--since",
+    metavar="WHEN",
+    type=Moment(),
+    help="Runs that started then or later: 90m, 24h, 7d ago, or an ISO time.",
+)
 @click.option("--until", metavar="WHEN", type=Moment(), help="Runs that started before.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="How many, the newest first.")
-@click.option("--all", "everything", is_flag=True, help="Also bare model and tool calls, outside of any agent.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How many, the newest first.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="Also bare model and tool calls, outside of any agent."
+)
 @common
 def command(
     db: str | None,
@@ -105,7 +133,9 @@ def command(
         if as_json:
             screen.put_json([record(run, leave_out=PAYLOADS) for run in runs])
         elif runs:
-            screen.put(_lines(runs, short_ids(store, [run.run_id for run in runs]), screen.width(), time.time_ns()))
+            screen.put(
+                _lines(runs, short_ids(store, [run.run_id for run in runs]), screen.width(), time.time_ns())
+            )
         else:
             filtered = any((agent, framework, task, session, status, labels, since, until))
             screen.put([_nothing(store, everything=everything, filtered=filtered)])
@@ -113,7 +143,11 @@ def command(
 
 def _nothing(store: Store, *, everything: bool, filtered: bool) -> str:
     if filtered:
-        return "No runs match." if everything else "No runs match. With --all, bare model and tool calls are looked at too."
+        return (
+            "No runs match."
+            if everything
+            else "No runs match. With --all, bare model and tool calls are looked at too."
+        )
     if not everything and store.runs(limit=1, all=True):
         return "No runs of agents, only bare model or tool calls: --all lists them."
     return "No runs have been recorded."

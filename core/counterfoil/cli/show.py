@@ -20,7 +20,9 @@ from counterfoil.cli.reading import reading
 from counterfoil.cli.run_tree import error_text, tree_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import msgspec
 
     from counterfoil.store.read import Store
     from counterfoil.store.records import Message, Run, Step
@@ -28,13 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 #: What `--json` gives only with `--full`: all that was said.
-PAYLOADS: Final = frozenset({"input", "output", "arguments", "result", "payload", "answer", "raw_usage", "tools", "query"})
+PAYLOADS: Final = frozenset(
+    {"input", "output", "arguments", "result", "payload", "answer", "raw_usage", "tools", "query"}
+)
 #: Payloads are not squeezed into less than this.
 NARROW: Final = 30
 
 
 @click.command("show", short_help=COMMANDS["show"])
-@click.argument("run", metavar="RUN", default="last")
+@click.argument("run", metavar="[RUN]", default="last")
 @click.option("--full", is_flag=True, help="Also messages, arguments, results and other payloads, whole.")
 @common
 def command(db: str | None, as_json: bool, run: str, full: bool) -> None:
@@ -52,8 +56,8 @@ def command(db: str | None, as_json: bool, run: str, full: bool) -> None:
 
 
 def _json(store: Store, run: Run, *, full: bool) -> dict[str, Any]:
-    left_out = frozenset() if full else PAYLOADS
-    rows = {
+    left_out = frozenset[str]() if full else PAYLOADS
+    rows: dict[str, Sequence[msgspec.Struct]] = {
         "steps": store.steps(run),
         "llm_calls": store.llm_calls(run),
         "tool_calls": store.tool_calls(run),
@@ -91,7 +95,9 @@ def _lines(store: Store, run: Run, width: int | None, *, full: bool) -> Iterator
     yield from run_sections.score_lines(store.scores(run), steps, width)
 
 
-def _payloads(step: Step, indent: int, *, said: Mapping[str, list[Message]], width: int | None) -> Iterator[Text]:
+def _payloads(
+    step: Step, indent: int, *, said: Mapping[str, list[Message]], width: int | None
+) -> Iterator[Text]:
     """Give a step's id, and all that went in and came out of it, the messages that are new to it alone."""
     room = None if width is None else max(NARROW, width - indent)
     yield Text(f"step {step.step_id}", style="dim")

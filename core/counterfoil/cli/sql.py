@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +20,7 @@ from counterfoil.cli.reading import reading
 from counterfoil.cli.table import Column, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["command"]
 
@@ -36,7 +39,7 @@ def command(db: str | None, as_json: bool, query: str, as_csv: bool) -> None:
         raise click.UsageError("--json and --csv exclude each other")
     if query == "-":
         query = sys.stdin.read()
-    with reading(db) as store:
+    with reading(db) as store, _stoppable():
         names, rows = store.sql(query)
     if as_json:
         keys = _distinct(names)
@@ -45,6 +48,19 @@ def command(db: str | None, as_json: bool, query: str, as_csv: bool) -> None:
         _put_csv(names, rows)
     else:
         _put_table(names, rows)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: Python does not see it while SQLite works, and a reader leaves nothing half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -75,7 +91,9 @@ def _put_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         bool(rows) and all(row[index] is None or isinstance(row[index], (int, float)) for row in rows)
         for index in range(len(names))
     ]
-    columns = [Column(visible(name), right=right, cut=True) for name, right in zip(names, numeric, strict=True)]
+    columns = [
+        Column(visible(name), right=right, cut=True) for name, right in zip(names, numeric, strict=True)
+    ]
     screen.put(table(columns, [[_cell(value) for value in row] for row in rows], screen.width()))
 
 

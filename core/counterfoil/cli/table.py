@@ -12,7 +12,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Column", "clip", "hanging", "table"]
+__all__ = ["READABLE", "Column", "clip", "hanging", "table"]
 
 GAP: Final = 1
 #: A column that may be cut is not cut below this.
@@ -23,7 +23,7 @@ class Column(msgspec.Struct, frozen=True):
     """A column: its heading, and what may happen to it when the screen is narrow.
 
     `short` is its heading then. `cut` says that its text may be cut; `drop` > 0 that it may be left out, the
-    highest first.
+    highest first, and on a screen always where it is empty.
     """
 
     title: str
@@ -64,25 +64,23 @@ def _fit(
     def natural() -> dict[int, int]:
         return {index: max(content[index], cell_len(titles[index])) for index in shown}
 
+    if width is None:
+        return shown, natural(), titles
+    # A column with nothing in it says nothing.
+    shown = [index for index in shown if content[index] or not columns[index].drop]
     widths = natural()
-    if width is None or _total(widths) <= width:
+    if _total(widths) <= width:
         return shown, widths, titles
     titles = {index: column.short or column.title for index, column in enumerate(columns)}
     widths = natural()
     droppable = sorted(
         (index for index in shown if columns[index].drop), key=lambda index: -columns[index].drop
     )
-    # Empty ones first, whatever they say; then others, when even cutting does not make room.
-    for index in [index for index in droppable if not content[index]]:
-        if _total(widths) > width:
-            shown.remove(index)
-            del widths[index]
-    going = [index for index in droppable if index in shown]
     while True:
         widths = _cut(natural(), [index for index in shown if columns[index].cut], width)
-        if _total(widths) <= width or not going:
+        if _total(widths) <= width or not droppable:
             return shown, widths, titles
-        shown.remove(going.pop(0))
+        shown.remove(droppable.pop(0))
 
 
 def _total(widths: dict[int, int]) -> int:

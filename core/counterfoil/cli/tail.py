@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from counterfoil.cli import screen
 from counterfoil.cli.amounts import compact, counted
-from counterfoil.cli.complaint import complain
+from counterfoil.cli.complaint import complain, until_ctrl_c
 from counterfoil.cli.group import COMMANDS
 from counterfoil.cli.money import money
 from counterfoil.cli.options import common
@@ -24,7 +23,7 @@ from counterfoil.cli.times import clock, duration
 from counterfoil.store.read import store_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from counterfoil.store.read import Store
 
@@ -32,6 +31,8 @@ __all__ = ["command"]
 
 #: Events read at a time.
 BATCH: Final = 500
+#: Characters of a run's id; lines of different runs stay aligned.
+LEAST: Final = 10
 #: A screen this wide has room for milliseconds.
 ROOMY: Final = 100
 #: Of a tool's arguments or result, so much is looked at.
@@ -73,7 +74,13 @@ ORDER BY seq DESC LIMIT 1 OFFSET :lines"""
 @click.command("tail", short_help=COMMANDS["tail"])
 @click.option("--run", metavar="RUN", help="Of this run alone: the beginning of its id, or `last`.")
 @click.option(
-    "--lines", "-n", metavar="N", type=click.IntRange(min=0), default=10, show_default=True, help="Begin with the last N."
+    "--lines",
+    "-n",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Begin with the last N.",
 )
 @click.option("--no-follow", is_flag=True, help="End after those.")
 @click.option(
@@ -85,12 +92,14 @@ ORDER BY seq DESC LIMIT 1 OFFSET :lines"""
     help="How often to look.",
 )
 @common
-def command(db: str | None, as_json: bool, run: str | None, lines: int, no_follow: bool, every: float) -> None:
-    """Follow what is being recorded, live: one line for each event.
+def command(
+    db: str | None, as_json: bool, run: str | None, lines: int, no_follow: bool, every: float
+) -> None:
+    """Follow what is being recorded, live.
 
-    Drains the tapes as it goes, where it may. Ctrl-C ends it, with exit code 0. `--json` gives one object a line.
+    One line for each event. Drains the tapes as it goes, where it may. Ctrl-C ends it, with exit code 0. `--json` gives one object a line.
     """
-    with suppress(KeyboardInterrupt):
+    with until_ctrl_c():
         if not no_follow:
             _await(store_path(db), every)
         with reading(db) as store:
@@ -112,7 +121,9 @@ def command(db: str | None, as_json: bool, run: str | None, lines: int, no_follo
 def _await(path: str, every: float) -> None:
     """Wait until something is recorded at `path`: who follows may be there first."""
     said = False
-    while os.path.isdir(os.path.dirname(path)) and not (os.path.exists(path) or os.path.isdir(f"{path}.tape")):
+    while os.path.isdir(os.path.dirname(path)) and not (
+        os.path.exists(path) or os.path.isdir(f"{path}.tape")
+    ):
         if not said:
             complain(f"nothing has been recorded at {path} yet; waiting.")
             said = True
@@ -133,7 +144,7 @@ def _put_new(store: Store, run_id: str | None, after: int, *, as_json: bool) -> 
             for event in events:
                 screen.put_json(event, indent=None)
         elif events:
-            ids = short_ids(store, {event["run_id"] for event in events if event["run_id"]})
+            ids = short_ids(store, {event["run_id"] for event in events if event["run_id"]}, least=LEAST)
             width = screen.width()
             screen.put_now(_line(event, ids, width) for event in events)
         if not events:
@@ -148,7 +159,9 @@ def _line(event: Mapping[str, Any], ids: Mapping[str, str], width: int | None) -
     if width is not None and width < ROOMY:
         when = when[:8]  # no milliseconds
     line = Text(f"{when} {short_id} ", style="dim")
-    line.append(f"{word:<9} ", style=screen.STATUS_STYLES.get(word, "bold" if word == "handoff" else "default"))
+    line.append(
+        f"{word:<8} ", style=screen.STATUS_STYLES.get(word, "bold" if word == "handoff" else "default")
+    )
     room = None if width is None else max(20, width - len(line.plain))
     return line.append(short(what, room), style="default")
 
@@ -162,9 +175,15 @@ def _told(event: Mapping[str, Any]) -> tuple[str, str]:
     if kind == "start":
         return "start", f"{step}  {_said(event)}".rstrip()
     if kind in {"end", "close"}:
-        return status, "  ".join(part for part in (step, _usage(event), _error(event) or _said(event)) if part)
+        return status, "  ".join(
+            part for part in (step, _usage(event), _error(event) or _said(event)) if part
+        )
     if kind == "gone":
-        return ("interrupted", f"{step}  its process died") if event["step_id"] else ("gone", "a recording process died")
+        return (
+            ("interrupted", f"{step}  its process died")
+            if event["step_id"]
+            else ("gone", "a recording process died")
+        )
     if kind == "handoff":
         who = f"{event['source'] or '?'} → {event['target'] or '?'}"
         because = f": {event['reason']}" if event["reason"] and status == "requested" else ""
@@ -173,7 +192,9 @@ def _told(event: Mapping[str, Any]) -> tuple[str, str]:
         items = f"  {counted(event['items'], 'item')}" if event["items"] else ""
         return "read", f"{event['read'] or '?'}{items}  ({event['agent'] or '?'})"
     if kind == "decision":
-        return "decision", " ".join(part for part in (event["verdict"], event["action"], event["resource"]) if part)
+        return "decision", " ".join(
+            part for part in (event["verdict"], event["action"], event["resource"]) if part
+        )
     if kind == "approval":
         return "approval", f"{event['tool'] or '?'}  {status}"
     if kind == "score":
@@ -190,7 +211,7 @@ def _usage(event: Mapping[str, Any]) -> str:
         given, made = (
             "?" if event[side] is None else compact(event[side]) for side in ("input_tokens", "output_tokens")
         )
-        parts += [f"{given} in, {made} out", money(event["cost_nano"])]
+        parts += [money(event["cost_nano"]), f"{given} in, {made} out"]
     return "  ".join(parts)
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from counterfoil.guard import guarded
+from counterfoil.guard import guarded, report
 from counterfoil.recorder import all_recorders, recorder_at
 
 if TYPE_CHECKING:
@@ -22,22 +22,25 @@ __all__ = ["attend", "flush"]
 
 TICK_SECONDS: Final = 0.1
 CALM_EVENTS_PER_SECOND: Final = 1_000
+#: After a failure: a full disk, a store that somebody else holds.
+REST_SECONDS: Final = 5.0
 EXIT_SECONDS: Final = 1.0
 
 _attended: dict[tuple[int, str], threading.Event] = {}
-_exit_registered_by = 0
+_exit_registered = False
+_exiting = False
 
 
 def attend(recorder: Recorder) -> None:
     """Drain for `recorder` from now on, in this process. `$COUNTERFOIL_DRAIN=off` leaves it to readers."""
-    global _exit_registered_by
+    global _exit_registered
     key = (os.getpid(), recorder.path)
-    if key in _attended:
+    if key in _attended or _exiting:
         return
     stop = _attended[key] = threading.Event()
     # atexit handlers are inherited by a forked child: registered once, and they look at the pid.
-    if not _exit_registered_by:
-        _exit_registered_by = os.getpid()
+    if not _exit_registered:
+        _exit_registered = True
         atexit.register(_at_exit)
     if os.environ.get("COUNTERFOIL_DRAIN") != "off":
         threading.Thread(
@@ -47,28 +50,34 @@ def attend(recorder: Recorder) -> None:
 
 @guarded
 def _keep_draining(recorder: Recorder, stop: threading.Event) -> None:
-    # Imported here, so that the host's thread does not wait for it at its first event.
-    from counterfoil.store.ingest import Drainer  # noqa: PLC0415
+    from counterfoil.store.ingest import Drainer  # noqa: PLC0415  # the host's thread need not wait for SQLite
 
-    drainer: Drainer | None = None
+    drainer = Drainer(recorder.path)
     seen = drained = 0
+    pause = TICK_SECONDS
     try:
-        while not stop.wait(TICK_SECONDS):
+        while not stop.wait(pause):
             events = recorder.events
             new, seen = events - seen, events
-            if events == drained or new > CALM_EVENTS_PER_SECOND * TICK_SECONDS:
+            calm = new <= CALM_EVENTS_PER_SECOND * pause
+            pause = TICK_SECONDS
+            if events == drained or not calm:
                 continue
-            if drainer is None:
-                drainer = Drainer(recorder.path)
-            if not drainer.drain().busy:
-                drained = events
+            try:
+                if not drainer.drain().busy:
+                    drained = events
+            except Exception as error:
+                report("counterfoil.store.background", error)
+                drainer.close()
+                pause = REST_SECONDS
     finally:
-        if drainer is not None:
-            drainer.close()
+        drainer.close()
 
 
 def _at_exit() -> None:
     """Close this process's tapes and take everything into the store, within a second."""
+    global _exiting
+    _exiting = True  # what daemon threads record from here on is for readers
     deadline = time.monotonic() + EXIT_SECONDS
     for (pid, _path), stop in list(_attended.items()):
         if pid == os.getpid():
@@ -85,11 +94,13 @@ def _finish(recorder: Recorder, deadline: float) -> None:
         _drain(recorder, deadline)
 
 
+@guarded
 def flush(db: str | os.PathLike[str] | None = None, *, timeout: float) -> bool:
     """Drain the store `db`, or every store that this process records to; tell whether nothing is left."""
     recorders = all_recorders() if db is None else (recorder_at(db),)
     deadline = time.monotonic() + timeout
-    return all([_flush_one(recorder, deadline) or False for recorder in recorders])
+    done = [_flush_one(recorder, deadline) or False for recorder in recorders]
+    return all(done)
 
 
 @guarded

@@ -16,9 +16,10 @@ from counterfoil.store.stamps import StampsOfRows, override
 from counterfoil.store.totals import Totals
 
 if TYPE_CHECKING:
-    from counterfoil.events import Head, Text
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
+
+    from counterfoil.events import Head, Text
 
 __all__ = ["READ", "Event", "apply"]
 
@@ -133,8 +134,8 @@ class _Fold:
 
     def _select(
         self, table: str, columns: Sequence[str], key: str, keys: Iterable[Any]
-    ) -> Iterable[tuple[Any, ...]]:
-        return bulk.select_in(self._db, f"SELECT {','.join(columns)} FROM {table} WHERE {key}", keys)
+    ) -> Iterable[list[Any]]:
+        return bulk.select_in(self._db, table, columns, key, keys)
 
     def _load_steps(self, key: str, keys: Iterable[str]) -> None:
         for row in self._select("t_steps", _STEP, key, keys):
@@ -375,7 +376,7 @@ class _Fold:
                 steps.settle(step, self._stamps.of(step.step_id, step))
         self._stamps.put_back()
         db = self._db
-        self._upsert("t_steps", _STEP, self._steps.values())
+        self._write_steps()
         self._totals.settle(self._steps, self._handoffs, self._links)
         self._upsert("t_handoffs", _HANDOFF, self._handoffs.values())
         self._upsert("t_approvals", _APPROVAL, self._approvals.values())
@@ -393,6 +394,20 @@ class _Fold:
         bulk.insert(db, "t_answers", _ANSWER, self._answers, verb="INSERT OR REPLACE")
         for key in self._applied:
             db.execute("UPDATE t_answers SET applied = 1 WHERE run_id = ? AND at_ns = ? AND q = ?", key)
+
+    def _write_steps(self) -> None:
+        stored: list[StepRow] = []
+        calls: list[tuple[Any, ...]] = []
+        others: list[tuple[Any, ...]] = []
+        for step_id, step in self._steps.items():
+            if self._totals.remembers(step_id):
+                stored.append(step)
+            else:
+                (calls if step.kind == "llm" else others).append(msgspec.structs.astuple(step))
+        self._upsert("t_steps", _STEP, stored)
+        # Apart, as a third of the columns is a model call's alone.
+        bulk.insert_sparse(self._db, "t_steps", _STEP, calls)
+        bulk.insert_sparse(self._db, "t_steps", _STEP, others)
 
     def _upsert(self, table: str, columns: Sequence[str], rows: Iterable[msgspec.Struct]) -> None:
         tuples = [msgspec.structs.astuple(row) for row in rows]

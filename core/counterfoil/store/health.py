@@ -19,7 +19,9 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from counterfoil.events import FORMAT
+from counterfoil.ids import now_ns
 from counterfoil.store import deaths, seal, tapes
+from counterfoil.version import __version__
 
 __all__ = ["Check", "Query", "contents", "surroundings"]
 
@@ -29,18 +31,21 @@ Query: TypeAlias = Callable[[str], Sequence[tuple[Any, ...]]]
 OLDEST_SQLITE: Final = (3, 37, 0)
 GIT_SECONDS: Final = 10
 LISTED: Final = 5
+#: Bad lines and errors of our own that are older are a note.
+RECENT_DAYS: Final = 7
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What one look found. `level`: `ok`, `note` (good to know), `problem` (something is to be done).
 
-    `says` is one sentence, `found` names the first few things it is about, `count` how many there are.
+    `says` is one sentence, `found` names the first few things it is about, `count` how many there are, `bytes` how large.
     """
 
     name: str
     level: Literal["ok", "note", "problem"]
     says: str
     count: int = 0
+    bytes: int = 0
     found: tuple[str, ...] = ()
 
 
@@ -57,8 +62,6 @@ def _check(
 
 def surroundings(path: str) -> Iterator[Check]:
     """Give what is to be said of the files of the store at `path`, and of where they are."""
-    from counterfoil import __version__  # noqa: PLC0415  # the package is complete by now
-
     path = os.path.realpath(path)
     old = sqlite3.sqlite_version_info < OLDEST_SQLITE
     yield Check(
@@ -93,7 +96,7 @@ def _place(path: str) -> Check:
             "; its tapes are." if there else ": nothing has been recorded here."
         )
         return Check(name="store", level="note" if there else "problem", says=says)
-    return Check(name="store", level="ok", says=f"{path}, {sum(sizes):,} bytes.", count=sum(sizes))
+    return Check(name="store", level="ok", says=f"{path}, {sum(sizes):,} bytes.", bytes=sum(sizes))
 
 
 def _files(path: str) -> list[str]:
@@ -182,33 +185,49 @@ def contents(path: str, query: Query, *, last: int = 10_000) -> Iterator[Check]:
     Of the chain, the `last` events are checked.
     """
     path = os.path.realpath(path)
+    now = now_ns()
     yield from _tapes(path, query)
     yield from _steps(path, query)
-    yield _check(
+    yield _quarantine(query, now)
+    yield _errors(query, now)
+    yield _chain(query, last)
+
+
+def _quarantine(query: Query, now: int) -> Check:
+    rows = query(
+        """SELECT writer, reason, count(*), max(at_ns) FROM quarantine LEFT JOIN tapes USING (tape_id)
+        LEFT JOIN writers USING (writer_id) GROUP BY 1, 2 ORDER BY 4 DESC"""
+    )
+    return _check(
         "quarantine",
         "Every line of tape was an event.",
         "Lines of tape were no events and were set aside (table quarantine).",
-        [
-            f"{count} of {writer or 'an unknown tape'}: {reason}"
-            for writer, reason, count in query(
-                """SELECT writer, reason, count(*) FROM quarantine LEFT JOIN tapes USING (tape_id)
-                LEFT JOIN writers USING (writer_id) GROUP BY 1, 2 ORDER BY 3 DESC"""
-            )
-        ],
+        [f"{count} of {writer or 'an unknown tape'}: {reason}" for writer, reason, count, _ in rows],
+        level=_level(rows, now),
     )
-    yield _check(
+
+
+def _errors(query: Query, now: int) -> Check:
+    rows = query(
+        """SELECT place, sum(count), error_type, error_message, max(at_ns) FROM t_troubles
+        GROUP BY place ORDER BY 5 DESC"""
+    )
+    return _check(
         "errors",
         "Counterfoil had no errors of its own.",
         "Counterfoil had errors of its own; something may not have been recorded.",
         [
-            f"{place}: {count} times, {error_type}: {message}"
-            for place, count, error_type, message in query(
-                """SELECT place, sum(count), error_type, error_message FROM t_troubles
-                GROUP BY place ORDER BY max(at_ns) DESC"""
-            )
+            f"{place}: {count} times, last {error_type}: {message}"
+            for place, count, error_type, message, _ in rows
         ],
+        level=_level(rows, now),
     )
-    yield _chain(query, last)
+
+
+def _level(rows: Sequence[tuple[Any, ...]], now: int) -> Literal["note", "problem"]:
+    """Give how bad it is: nothing that was recorded goes away, so what is long past must not be a problem for ever."""
+    newest = max((row[-1] or 0 for row in rows), default=0)
+    return "problem" if newest > now - RECENT_DAYS * 86_400_000_000_000 else "note"
 
 
 def _tapes(path: str, query: Query) -> Iterator[Check]:
@@ -218,15 +237,15 @@ def _tapes(path: str, query: Query) -> Iterator[Check]:
             "SELECT writer, segment, offset FROM tapes JOIN writers USING (writer_id)"
         )
     }
+    here = deaths.Here(tapes.folder_of(path))
     waiting: list[str] = []
     newer: list[str] = []
+    foreign: list[str] = []
     unreadable: list[str] = []
     left = 0
     for segment in tapes.listing(tapes.folder_of(path)):
         try:
-            with open(segment.path, "rb") as file:
-                first = file.readline(4096)
-                size = os.fstat(file.fileno()).st_size
+            first, size = _first_line(segment.path)
         except FileNotFoundError:
             continue  # drained and deleted meanwhile
         except OSError as error:
@@ -235,17 +254,30 @@ def _tapes(path: str, query: Query) -> Iterator[Check]:
         behind = max(0, size - offsets.get((segment.writer, segment.number), 0))
         left += behind
         if behind:
-            waiting.append(f"{os.path.basename(segment.path)}: {behind} bytes")
+            waiting.append(f"{segment.path}: {behind} bytes")
         if _is_newer(first):
             newer.append(segment.path)
+        for line in tapes.parse(first, 0):
+            if isinstance(line, tapes.Line):
+                origin = deaths.Process(line.text.host, line.text.boot, line.text.machine, exited=False)
+                if not here.can_tell(origin):
+                    foreign.append(f"{segment.path} (host {line.text.host or 'unknown'})")
     yield Check(
         name="tapes",
         level="note" if left else "ok",
-        says=f"{left} bytes on tapes are not in the store yet."
+        says=f"{left} bytes on tapes are not in the store."
         if left
         else "All that is on the tapes is in the store.",
-        count=left,
+        count=len(waiting),
         found=tuple(waiting[:LISTED]),
+        bytes=left,
+    )
+    yield _check(
+        "foreign tapes",
+        "Every tape is of this host.",
+        "Tapes of other hosts are here; whether their processes live cannot be told from here.",
+        foreign,
+        level="note",
     )
     yield _check(
         "unreadable tapes",
@@ -259,6 +291,14 @@ def _tapes(path: str, query: Query) -> Iterator[Check]:
         "Tapes were written by a newer Counterfoil; upgrade to see what they hold.",
         newer,
     )
+
+
+def _first_line(path: str) -> tuple[bytes, int]:
+    fd = tapes.open_to_read(path)
+    try:
+        return os.read(fd, 65_536).split(b"\n", 1)[0] + b"\n", os.fstat(fd).st_size
+    finally:
+        os.close(fd)
 
 
 def _is_newer(first: bytes) -> bool:
@@ -285,10 +325,12 @@ def _steps(path: str, query: Query) -> Iterator[Check]:
     ):
         if asks:
             human += count
-        elif not here.can_tell(deaths.Process(host, boot, machine, bool(ended))):
+        elif ended:
+            lost.append(f"{count} of process {writer}, which has ended")
+        elif not here.can_tell(deaths.Process(host, boot, machine, exited=False)):
             elsewhere.append(f"{count} of process {writer} on host {host or 'unknown'}")
-        elif ended or writer not in present:
-            lost.append(f"{count} of process {writer}")
+        elif writer not in present:
+            lost.append(f"{count} of process {writer}, whose tape is gone")
         else:
             live += count
     yield Check(name="running", level="ok", says=f"Steps under way in living processes: {live}.", count=live)
@@ -296,7 +338,7 @@ def _steps(path: str, query: Query) -> Iterator[Check]:
     yield _check(
         "unfinished",
         "No other step is open.",
-        "Steps are open though their process has ended, or its tape is gone.",
+        "Steps are open that nothing will end any more.",
         lost,
     )
     yield _check(
@@ -324,7 +366,7 @@ def _steps(path: str, query: Query) -> Iterator[Check]:
         "No process died in the middle of a step.",
         "Processes died in the middle of these runs.",
         [
-            f"run {run}: {count} open steps"
+            f"run {run}: steps {count}"
             for run, count in query(
                 """SELECT run_id, count(*) FROM t_steps WHERE status = 'interrupted'
                 GROUP BY run_id ORDER BY max(started_ns) DESC"""

@@ -10,17 +10,17 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from counterfoil.events import FORMAT
 from counterfoil.ids import now_ns
-from counterfoil.store import bulk, deaths, fold, pricing, resumption, schema, tapes
+from counterfoil.store import bulk, deaths, fold, forks, pricing, resumption, schema, tapes
 from counterfoil.store.errors import StoreError
+from counterfoil.store.forks import Holder
 from counterfoil.store.rebuild import rebuild
 from counterfoil.store.sealing import Made, Sealing
 from counterfoil.store.tapes import Bad, Line, Segment
@@ -34,6 +34,8 @@ __all__ = ["Drained", "Drainer", "left_bytes", "rebuild"]
 BATCH_BYTES: Final = 2 << 20
 #: No line is longer: what is, is garbage, and is set aside in pieces of this size.
 LINE_BYTES: Final = 128 << 20
+#: After a large backlog the rest of the prices is left to the next reader.
+PRICE_SECONDS: Final = 10.0
 
 
 class Drained(NamedTuple):
@@ -67,16 +69,14 @@ class _Tape(NamedTuple):
     newest: bool
 
 
-class Drainer:
-    """Drains the tapes of the store at `path`. From one thread at a time; a forked child starts anew."""
+class Drainer(Holder):
+    """Drains the tapes of the store at `path`. A context manager; threads and forked children may share it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: Final = os.path.realpath(os.fspath(path))
+        super().__init__(os.path.realpath(os.fspath(path)))
         self.folder: Final = tapes.folder_of(self.path)
-        self._db: sqlite3.Connection | None = None
         self._key = b""
-        self._thread_lock = threading.Lock()
-        _drainers.add(self)
+        self._draining = threading.Lock()
 
     def drain(self, *, wait: float = 0.0, deadline: float | None = None, price: bool = False) -> Drained:
         """Move what the tapes hold into the store.
@@ -84,45 +84,55 @@ class Drainer:
         Waits at most `wait` seconds for another drainer, stops at `deadline` (of time.monotonic) with what is
         stored by then, and finds prices afterwards if `price`. Raises StoreError where the store cannot be written.
         """
-        if not self._thread_lock.acquire(timeout=wait or 0.0):
-            return Drained(0, self.left_bytes(), busy=True)
+        wait = max(0.0, wait)
+        if forks.is_tainted(self.path) or not self._draining.acquire(timeout=wait):
+            return self._busy()
         try:
-            return self._locked(wait, deadline, price=price)
+            return self._alone(wait, deadline, price=price)
         finally:
-            self._thread_lock.release()
+            self._draining.release()
 
-    def _locked(self, wait: float, until: float | None, *, price: bool) -> Drained:
+    def _alone(self, wait: float, until: float | None, *, price: bool) -> Drained:
+        """Drain with the lock that keeps other processes' drainers out."""
         if not os.path.isdir(os.path.dirname(self.path)):
             raise StoreError(
                 f"{self.path}: the folder does not exist; make it, or name another file with --db."
             )
-        if not os.path.isdir(self.folder):
-            if not os.path.exists(self.path):
-                raise StoreError(f"{self.path}: nothing has been recorded here.")
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        if not os.path.isdir(self.folder) and not os.path.exists(self.path):
+            raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
         try:
-            lock = FileLock(os.path.join(self.folder, "drain.lock"), mode=0o600, thread_local=False)
-            lock.acquire(timeout=wait, poll_interval=0.02)
+            tapes.make_folder(self.folder)
+            alone = FileLock(os.path.join(self.folder, "drain.lock"), mode=0o600, thread_local=False)
+            alone.acquire(timeout=wait, poll_interval=0.02)
         except Timeout:
-            return Drained(0, self.left_bytes(), busy=True)
+            return self._busy()
         except OSError as error:
             raise schema.explain(self.path, error) from None
         try:
+            with self.lock:
+                return self._guarded_pass(until, price=price)
+        finally:
+            alone.release()
+
+    def _guarded_pass(self, until: float | None, *, price: bool) -> Drained:
+        try:
             return self._pass(until, price=price)
         except sqlite3.OperationalError as error:
-            self._abandon()
+            self.let_go()
             if "locked" in str(error) or "busy" in str(error):
-                return Drained(0, self.left_bytes(), busy=True)
+                return self._busy()
             raise schema.explain(self.path, error) from None
         except sqlite3.DatabaseError as error:
-            self._abandon()
+            self.let_go()
             raise schema.explain(self.path, error) from None
-        finally:
-            lock.release()
+
+    def _busy(self) -> Drained:
+        return Drained(0, left_bytes(self.folder, None), busy=True)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._abandon()
+        with self.lock:
+            self.let_go()
 
     def __enter__(self) -> Self:
         return self
@@ -130,29 +140,21 @@ class Drainer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _abandon(self) -> None:
-        db, self._db = self._db, None
-        if db is not None:
-            with suppress(sqlite3.Error):
-                db.close()
+    def after_fork(self) -> None:
+        """In a forked child: no thread of the parent drains here."""
+        self._draining = threading.Lock()
 
     def _connect(self, until: float | None) -> sqlite3.Connection:
         patience = schema.BUSY_SECONDS
         if until is not None:
             patience = max(0.0, min(patience, until - time.monotonic()))
-        if self._db is not None and not os.path.exists(self.path):
-            self._abandon()  # deleted under us: begin a new one
-        if self._db is None:
-            self._db = schema.open_writer(self.path, timeout=patience)
-            self._key = bytes(
-                self._db.execute("SELECT value FROM meta WHERE key = 'store_key'").fetchone()[0]
-            )
-        self._db.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
-        return self._db
-
-    def left_bytes(self) -> int:
-        """Give how many bytes of tape are not in the store yet."""
-        return left_bytes(self.folder, self._db)
+        if self.db is not None and not os.path.exists(self.path):
+            self.let_go()  # deleted under us: begin a new one
+        if self.db is None:
+            self.db = schema.open_writer(self.path, timeout=patience)
+            self._key = bytes(self.db.execute("SELECT value FROM meta WHERE key = 'store_key'").fetchone()[0])
+        self.db.execute(f"PRAGMA busy_timeout={int(patience * 1000)}")
+        return self.db
 
     # -- one pass over the tapes
 
@@ -196,6 +198,8 @@ class Drainer:
                     if pending_bytes >= BATCH_BYTES:
                         events += self._store(db, pending)
                         pending, pending_bytes = [], 0
+                        self.pause()
+                        db = self._connect(until)
                 seen.append(
                     _Tape(
                         segment,
@@ -216,9 +220,11 @@ class Drainer:
         if complete:
             self._make(db, resumption.links(db, before_ns=began))
         tapes.sweep(self.folder)
-        if price and (until is None or time.monotonic() < until):
-            self._make(db, pricing.price_unpriced(db, until))
-        return Drained(events, self.left_bytes(), busy=False, notices=tuple(notices))
+        if price:
+            self._make(
+                db, pricing.price_unpriced(db, time.monotonic() + PRICE_SECONDS if until is None else until)
+            )
+        return Drained(events, left_bytes(self.folder, db), busy=False, notices=tuple(notices))
 
     def _place(self, db: sqlite3.Connection, segment: Segment) -> tuple[int, int, int]:
         row = db.execute(
@@ -446,19 +452,3 @@ def _without_lines(piece: _Piece, reason: str) -> _Piece:
         for line in piece.lines
     ]
     return piece._replace(lines=[], bad=piece.bad + raw)
-
-
-_drainers: weakref.WeakSet[Drainer] = weakref.WeakSet()
-_inherited: list[Any] = []
-
-
-def _in_child() -> None:
-    for drainer in list(_drainers):
-        # Never used, never closed: closing would meddle with the parent's file.
-        _inherited.append(drainer._db)  # noqa: SLF001  # the same module's
-        drainer._db = None  # noqa: SLF001
-        drainer._thread_lock = threading.Lock()  # noqa: SLF001
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)

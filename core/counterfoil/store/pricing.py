@@ -41,7 +41,7 @@ class _Unknown(Exception):  # noqa: N818  # not an error: the table does not hav
     """The table has no price for the model."""
 
 
-def price_unpriced(db: sqlite3.Connection, until: float | None = None) -> Iterator[list[Made]]:
+def price_unpriced(db: sqlite3.Connection, until: float) -> Iterator[list[Made]]:
     """Give `price` events for ended calls that have none, group by group, until `until` (time.monotonic).
 
     What the table does not know is remembered with the table's version, and not asked for again.
@@ -58,9 +58,8 @@ def price_unpriced(db: sqlite3.Connection, until: float | None = None) -> Iterat
         )
         if (provider, model) not in misses
     ]
-    if not pairs or (
-        until is not None and "genai_prices" not in sys.modules and until - time.monotonic() < IMPORT_SECONDS
-    ):
+    left = until - time.monotonic()
+    if not pairs or left < (0 if "genai_prices" in sys.modules else IMPORT_SECONDS):
         return
     price = _pricer()
     source = Text(price_source=f"genai-prices {version}")
@@ -87,7 +86,7 @@ def price_unpriced(db: sqlite3.Connection, until: float | None = None) -> Iterat
             if len(made) >= GROUP:
                 yield made
                 made = []
-            if until is not None and time.monotonic() > until:
+            if time.monotonic() > until:
                 break
     if made:
         yield made

@@ -13,6 +13,7 @@ import msgspec
 
 from counterfoil.store import ingest, schema, tapes, views
 from counterfoil.store.errors import StoreError
+from counterfoil.store.forks import Holder
 from counterfoil.store.records import (
     Access,
     Agent,
@@ -89,19 +90,19 @@ def open(path: str | os.PathLike[str] | None = None, *, drain: bool = True) -> S
     return Store(store_path(path), drain=drain)
 
 
-class Store:
+class Store(Holder):
     """A store being read. A context manager.
 
     `undrained_bytes` of tape are not in what is read; `notices` say in sentences what could not be seen.
     """
 
     def __init__(self, path: str, *, drain: bool = True) -> None:
-        self.path: Final = path
+        super().__init__(path)
         self.notices: list[str] = []
         self.undrained_bytes = 0
         self._immutable = False
         self._writable = _may_write(path)
-        self._db: sqlite3.Connection | None = None
+        self._closed = False
         self.refresh(drain=drain)
 
     def refresh(self, *, drain: bool = True) -> int:
@@ -120,34 +121,39 @@ class Store:
         failed: StoreError | None = None
         if drain and self._writable:
             try:
-                with ingest.Drainer(self.path) as drainer:
-                    drained = drainer.drain(wait=WAIT_SECONDS, price=True)
-                events = drained.events
-                self.notices += drained.notices
-                if drained.busy:
-                    self.notices.append(
-                        "Another process is writing to the store: the newest events may be missing."
-                    )
+                if os.path.isdir(folder):
+                    events = self._drain()
+                else:
+                    schema.open_writer(self.path).close()  # a copy without tapes: brought up to date at most
             except StoreError as error:
                 failed = error
         elif drain:
             self.notices.append("You may not write to this store: tapes are not drained.")
-        if self._db is None or self._immutable:
-            self.close()
+        with self.lock:
+            if self._immutable:
+                self.let_go()  # it would never see what is new
             try:
-                self._db = self._connect()
+                db = self._connected()
             except StoreError as error:
                 raise failed or error from None
-        if failed is not None:
-            self.notices.append(f"The tapes were not drained: {failed}")
-        self.undrained_bytes = self._undrained(folder)
+            if failed is not None:
+                self.notices.append(f"The tapes were not drained: {failed}")
+            self.undrained_bytes = self._undrained(folder, db)
         return events
 
-    def _undrained(self, folder: str) -> int:
+    def _drain(self) -> int:
+        with ingest.Drainer(self.path) as drainer:
+            drained = drainer.drain(wait=WAIT_SECONDS, price=True)
+        self.notices += drained.notices
+        if drained.busy:
+            self.notices.append("Another process is writing to the store: the newest events may be missing.")
+        return drained.events
+
+    def _undrained(self, folder: str, db: sqlite3.Connection) -> int:
         if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
             self.notices.append(f"{folder} cannot be looked into: what is on the tapes is unknown.")
             return 0
-        left = ingest.left_bytes(folder, self._db)
+        left = ingest.left_bytes(folder, db)
         if left and not self._writable:
             self.notices.append(
                 f"{left} bytes of tape are not in the store yet; its owner's next command brings them in."
@@ -201,18 +207,27 @@ class Store:
                 )
             db.execute("PRAGMA query_only=ON")
             db.execute("SELECT count(*) FROM t_runs LIMIT 1")
+            # json_each declares its columns as a table at first use, which the authorizer takes for a write.
+            db.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
             db.set_authorizer(_authorize)
         except (sqlite3.Error, StoreError) as error:
             db.close()
             raise (error if isinstance(error, StoreError) else schema.explain(self.path, error)) from None
         return db
 
+    def _connected(self) -> sqlite3.Connection:
+        """Give the connection, opened anew where a fork has closed it. Hold the lock."""
+        if self._closed:
+            raise StoreError(f"{self.path}: this store has been closed.")
+        if self.db is None:
+            self.db = self._connect()
+        return self.db
+
     def close(self) -> None:
         """Let go of the store."""
-        db, self._db = self._db, None
-        if db is not None:
-            with suppress(sqlite3.Error):
-                db.close()
+        with self.lock:
+            self._closed = True
+            self.let_go()
 
     def __enter__(self) -> Self:
         return self
@@ -223,12 +238,11 @@ class Store:
     # -- queries
 
     def _query(self, query: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        if self._db is None:
-            raise StoreError(f"{self.path}: this store has been closed.")
-        try:
-            return self._db.execute(query, params).fetchall()
-        except sqlite3.Error as error:
-            raise schema.explain(self.path, error) from None
+        with self.lock:
+            try:
+                return self._connected().execute(query, params).fetchall()
+            except sqlite3.Error as error:
+                raise schema.explain(self.path, error) from None
 
     def _all(
         self, kind: type[_T], view: str, where: str = "", params: Sequence[Any] = (), order: str = ""
@@ -426,11 +440,10 @@ class Store:
         self, query: str, params: Sequence[Any] | dict[str, Any] = ()
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """Run one query and give its columns and rows. Raises StoreError when it is wrong, or would write."""
-        if self._db is None:
-            raise StoreError(f"{self.path}: this store has been closed.")
         try:
-            cursor = self._db.execute(query, params)
-            rows = cursor.fetchall()
+            with self.lock:
+                cursor = self._connected().execute(query, params)
+                rows = cursor.fetchall()
         except (sqlite3.Error, sqlite3.Warning) as error:
             said = str(error).rstrip(".")
             if any(

@@ -13,6 +13,7 @@ from counterfoil.events import Head, Text, decode_head, decode_text
 from counterfoil.store import bulk, fold, schema, sealing, tapes
 from counterfoil.store.errors import StoreError
 from counterfoil.store.fold import READ, Event
+from counterfoil.store.forks import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,14 +36,16 @@ def rebuild(path: str | os.PathLike[str]) -> int:
     if not os.path.exists(path):
         raise StoreError(f"{path}: nothing has been recorded here; name another file with --db.")
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        tapes.make_folder(folder)
         lock = FileLock(os.path.join(folder, "drain.lock"), mode=0o600, thread_local=False)
         with lock.acquire(timeout=schema.BUSY_SECONDS):
-            db = schema.open_writer(path)
-            try:
-                return _rebuild(db)
-            finally:
-                db.close()
+            holder = Holder(path)
+            with holder.lock:
+                holder.db = schema.open_writer(path)
+                try:
+                    return _rebuild(holder.db)
+                finally:
+                    holder.let_go()
     except Timeout:
         raise StoreError(f"{path}: another process is draining; try again.") from None
     except (OSError, sqlite3.Error) as error:
@@ -90,10 +93,8 @@ def _events(db: sqlite3.Connection, heads: Sequence[tuple[int, int | None, Head]
         if (name == "text" or name in READ) and (seq, slot) in stored
     }
     bodies: dict[int, bytes] = {
-        payload_id: bytes(body)
-        for payload_id, body in bulk.select_in(
-            db, "SELECT payload_id, CAST(body AS BLOB) FROM payloads WHERE payload_id", wanted
-        )
+        payload_id: body.encode()
+        for payload_id, body in bulk.select_in(db, "payloads", ("payload_id", "body"), "payload_id", wanted)
     }
     events = []
     for seq, writer_id, head in heads:

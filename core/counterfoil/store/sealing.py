@@ -35,7 +35,7 @@ class Sealing:
 
     def __init__(self, db: sqlite3.Connection, store_key: bytes) -> None:
         self._db = db
-        self._store_key = store_key
+        self._content_key = seal.ContentKey(store_key)
         tip = db.execute("SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         self._seq, self._chain = (int(tip[0]), bytes(tip[1])) if tip is not None else (0, seal.GENESIS)
         self._lines: list[tuple[Line, int | None, int | None]] = []
@@ -61,7 +61,7 @@ class Sealing:
 
     def write(self) -> None:
         """Seal and store what was taken along; `events` is then what there is to fold."""
-        store_key = self._store_key
+        content_key = self._content_key.of
         salts = os.urandom(seal.SALT * sum(len(line.bodies) for line, _, _ in self._lines))
         rows: list[tuple[Any, ...]] = []
         bodies: dict[bytes, bytes] = {}
@@ -75,7 +75,7 @@ class Sealing:
                 salt = salts[at : at + seal.SALT]
                 at += seal.SALT
                 commitments += seal.commitment(salt, digest)
-                key = seal.content_key(store_key, digest)
+                key = content_key(digest)
                 bodies[key] = body
                 slots.append((seq, slot, key, salt))
             chain = seal.chained(chain, seq, seal.leaf(line.raw_head, commitments))
@@ -113,9 +113,8 @@ class Sealing:
 
     def _payload_ids(self, bodies: dict[bytes, bytes]) -> dict[bytes, int]:
         db = self._db
-        ids: dict[bytes, int] = dict(
-            bulk.select_in(db, "SELECT key, payload_id FROM payloads WHERE key", bodies)
-        )
+        known = bulk.select_in(db, "payloads", ("hex(key)", "payload_id"), "key", bodies)
+        ids: dict[bytes, int] = {bytes.fromhex(key): payload_id for key, payload_id in known}
         row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'payloads'").fetchone()
         next_id = (int(row[0]) if row is not None else 0) + 1
         fresh: list[tuple[int, bytes, str]] = []
@@ -145,7 +144,7 @@ def refs_of(
                     wanted.setdefault(event.writer_id, set()).add(n)
     found = dict(known)
     for writer_id, numbers in wanted.items():
-        select = f"SELECT n, payload_id FROM refs WHERE writer_id = {writer_id} AND n"
-        for n, payload_id in bulk.select_in(db, select, numbers):
-            found[writer_id, int(n)] = int(payload_id)
+        own = f"(SELECT n, payload_id FROM refs WHERE writer_id = {writer_id})"
+        for n, payload_id in bulk.select_in(db, own, ("n", "payload_id"), "n", numbers):
+            found[writer_id, n] = payload_id
     return found

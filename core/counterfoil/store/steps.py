@@ -10,9 +10,9 @@ from counterfoil.store.rows import StepRow
 from counterfoil.store.stamps import override
 
 if TYPE_CHECKING:
-    from counterfoil.events import Head, Text
     from collections.abc import Mapping
 
+    from counterfoil.events import Head, Text
     from counterfoil.store.stamps import Stamps
 
 __all__ = ["RANKS", "amended", "ended", "settle", "started"]

@@ -70,6 +70,14 @@ def folder_of(path: str) -> str:
     return path + ".tape"
 
 
+def make_folder(folder: str) -> None:
+    """Make the folder of tapes, for its owner alone and out of git's sight, unless it is there. Raises OSError."""
+    if not os.path.isdir(folder):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        with open(os.path.join(folder, ".gitignore"), "w", encoding="ascii") as ignore:
+            ignore.write("*\n")
+
+
 def listing(folder: str) -> list[Segment]:
     """Give the segments in `folder`, oldest first; none where there is no folder."""
     try:

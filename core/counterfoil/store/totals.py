@@ -37,6 +37,10 @@ class Totals:
         """Note what a stored step adds, before it changes."""
         self._before[step.step_id] = contribution(step)
 
+    def remembers(self, step_id: str) -> bool:
+        """Tell whether the step was stored before."""
+        return step_id in self._before
+
     def remember_handoff(self, handoff: HandoffRow) -> None:
         """Note what a stored handoff adds, before it changes."""
         self._handoffs_before[handoff.handoff_id] = _handoff(handoff)
@@ -80,8 +84,7 @@ class Totals:
 
     def _load(self, wanted: Iterable[str]) -> None:
         self._runs = {run_id: RunRow(run_id=run_id, first_run_id=run_id) for run_id in wanted}
-        select = f"SELECT {','.join(_COLUMNS)} FROM t_runs WHERE run_id"
-        for row in bulk.select_in(self._db, select, list(self._runs)):
+        for row in bulk.select_in(self._db, "t_runs", _COLUMNS, "run_id", list(self._runs)):
             self._runs[row[0]] = RunRow(*row)
 
     def _write(self, links: Mapping[str, tuple[str, str]]) -> None:

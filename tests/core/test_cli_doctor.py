@@ -1,0 +1,229 @@
+"""`counterfoil doctor`: what is wrong with a store and around it."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+import cli_story
+from cli_story import environment, hanging, invoke, record
+from handmade_tape import SECOND, T0, Tape, run_id, step_id
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files to another user"
+)
+
+
+def doctor(path, *args):
+    result = invoke("doctor", "--db", path, "--json", *args)
+    told = json.loads(result.stdout)
+    assert result.exit_code == (1 if told["problems"] else 0)
+    assert told["problems"] == sum(check["level"] == "problem" for check in told["checks"])
+    return {check["name"]: check for check in told["checks"]}
+
+
+def levels(path, *args):
+    """What is not `ok`."""
+    return {name: check["level"] for name, check in doctor(path, *args).items() if check["level"] != "ok"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    record(tmp_path / "c.db", "desk")
+    return tmp_path / "c.db"
+
+
+def test_a_sound_store_has_no_problems(store):
+    result = invoke("doctor", "--db", store)
+    assert result.exit_code == 0
+    assert result.stdout.endswith("\nNo problems found.\n")
+    assert levels(store) == {}
+
+
+def test_it_tells_versions_and_where_the_store_is(store):
+    checks = doctor(store)
+    assert f"SQLite {sqlite3.sqlite_version}" in checks["versions"]["says"]
+    assert checks["store"]["says"].startswith(f"{store}, ")
+    assert checks["store"]["bytes"] >= store.stat().st_size
+
+
+def test_where_nothing_was_recorded_is_a_problem(tmp_path):
+    assert levels(tmp_path / "c.db") == {"store": "problem"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_store_is_a_problem_told_in_a_sentence(tmp_path):
+    (tmp_path / "c.db").write_text("no database, but long enough to be looked at " * 100)
+    (tmp_path / "c.db").chmod(0o600)
+    assert "not a Counterfoil store" in doctor(tmp_path / "c.db")["contents"]["says"]
+
+
+@pytest.mark.parametrize("name", ["c.db", "c.db.tape"])
+def test_files_that_others_may_read_are_a_problem(store, name):
+    (store.parent / name).chmod(0o755)
+    found = doctor(store)["permissions"]
+    assert (found["level"], found["found"]) == ("problem", [f"{store.parent / name} (mode 755)"])
+
+
+@needs_root
+def test_files_of_two_users_are_a_problem(store):
+    os.chown(f"{store}.tape", 65534, 65534)
+    found = doctor(store)["owner"]
+    assert (found["level"], found["found"]) == ("problem", [f"{store}.tape (user 65534)"])
+
+
+@needs_git
+def test_a_store_that_git_would_commit_is_a_problem_until_it_is_ignored(store):
+    subprocess.run(["git", "init", "--quiet", store.parent], check=True)
+    assert levels(store) == {"git": "problem"}
+    (store.parent / ".gitignore").write_text("*.db*\n")
+    assert levels(store) == {}
+    assert "which ignores it" in doctor(store)["git"]["says"]
+
+
+@needs_git
+def test_a_repository_cannot_have_programs_run(store):
+    subprocess.run(["git", "init", "--quiet", store.parent], check=True)
+    hook = store.parent / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch {store.parent}/ran\n")
+    hook.chmod(0o755)
+    subprocess.run(["git", "-C", store.parent, "config", "core.fsmonitor", hook], check=True)
+    doctor(store)
+    assert not (store.parent / "ran").exists()
+
+
+def test_steps_under_way_are_no_problem(tmp_path):
+    with hanging(tmp_path / "c.db"):
+        assert levels(tmp_path / "c.db") == {}
+        assert doctor(tmp_path / "c.db")["running"]["count"] == 2
+
+
+def test_runs_whose_process_died_are_noted(tmp_path):
+    with hanging(tmp_path / "c.db"):
+        pass
+    assert levels(tmp_path / "c.db") == {"interrupted": "note"}
+    (found,) = doctor(tmp_path / "c.db")["interrupted"]["found"]
+    assert found.endswith(": steps 2")
+
+
+def test_questions_that_wait_for_a_human_are_no_problem(tmp_path):
+    record(tmp_path / "c.db", "asks")
+    assert levels(tmp_path / "c.db") == {}
+    assert doctor(tmp_path / "c.db")["waiting"]["count"] == 2
+
+
+def test_what_is_on_the_tapes_is_drained_first_or_counted(tmp_path):
+    subprocess.run(
+        [sys.executable, cli_story.__file__, "desk"],
+        check=True,
+        env=environment(COUNTERFOIL_DB=str(tmp_path / "c.db"), COUNTERFOIL_DRAIN="off"),
+    )
+    assert levels(tmp_path / "c.db", "--no-drain") == {"store": "note"}
+    assert levels(tmp_path / "c.db") == {}
+    with hanging(tmp_path / "c.db"):
+        assert levels(tmp_path / "c.db") == {}
+    assert levels(tmp_path / "c.db", "--no-drain") == {}
+
+
+def test_a_line_that_is_no_event_is_a_problem(store):
+    tape = Tape(store)
+    tape.raw(b"\x1b[2Jgarbage\n")
+    tape.let_go()
+    found = doctor(store)["quarantine"]
+    assert (found["level"], found["count"]) == ("problem", 1)
+    assert "\x1b" not in invoke("doctor", "--db", store).stdout
+
+
+def test_errors_of_our_own_are_a_problem(tmp_path):
+    code = "import counterfoil\nfrom counterfoil import guard\nwith counterfoil.run('r'): guard.report('the place', KeyError('x'))"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env=environment(COUNTERFOIL_DB=str(tmp_path / "c.db")),
+        capture_output=True,
+    )
+    found = doctor(tmp_path / "c.db")["errors"]
+    assert (found["level"], found["found"]) == ("problem", ["the place: 1 times, last KeyError: 'x'"])
+
+
+def test_an_error_of_long_ago_is_a_note(tmp_path):
+    from counterfoil.events import Text
+
+    tape = Tape(tmp_path / "c.db")
+    tape.event("trouble", t=T0, text=Text(place="the place", error_type="KeyError"), count=1)
+    tape.event("exit", t=T0 + SECOND)
+    tape.let_go()
+    assert levels(tmp_path / "c.db") == {"errors": "note"}
+
+
+def test_a_step_without_its_parent_or_its_start_is_an_orphan(tmp_path):
+    tape = Tape(tmp_path / "c.db")
+    tape.event("start", t=T0, run=run_id(1), step=step_id(1), parent=step_id(99), kind="agent")
+    tape.event("end", t=T0 + 1, run=run_id(1), step=step_id(1), status="ok")
+    tape.event("end", t=T0 + 1, run=run_id(1), step=step_id(2), status="ok")
+    tape.event("exit", t=T0 + SECOND)
+    tape.let_go()
+    found = doctor(tmp_path / "c.db")["orphans"]
+    assert (found["level"], found["count"]) == ("problem", 2)
+
+
+def test_what_runs_on_another_host_is_noted_not_judged(tmp_path):
+    tape = Tape(tmp_path / "c.db", boot="elsewhere", host="elsewhere", machine="elsewhere")
+    tape.event("start", t=T0, run=run_id(1), step=step_id(1), kind="agent")
+    tape.let_go()
+    assert levels(tmp_path / "c.db") == {"other hosts": "note", "foreign tapes": "note"}
+
+
+def test_a_tape_of_a_newer_format_is_a_problem(store):
+    tape = Tape(store)
+    head, rest = tape.path.read_bytes().split(b'"format":', 1)
+    tape.path.write_bytes(head + b'"format":9' + rest)
+    tape.let_go()
+    assert levels(store)["newer tapes"] == "problem"
+
+
+def test_open_steps_whose_tape_was_taken_away_are_unfinished(tmp_path):
+    tape = Tape(tmp_path / "c.db")
+    tape.event("start", t=T0, run=run_id(1), step=step_id(1), kind="agent")
+    invoke("drain", "--db", tmp_path / "c.db")
+    tape.path.unlink()
+    tape.let_go()
+    assert levels(tmp_path / "c.db") == {"unfinished": "problem"}
+
+
+def changed_by_hand(path, *statements):
+    db = sqlite3.connect(path)
+    for trigger in ("events_are_kept", "events_stay_as_they_are"):
+        db.execute(f"DROP TRIGGER {trigger}")
+    for statement in statements:
+        db.execute(statement)
+    db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "bad"),
+    [
+        ("UPDATE events SET head = replace(head, '\"t\":', '\"t\":1') WHERE seq = 20", "20"),
+        ("DELETE FROM events WHERE seq = 10", "10"),
+        ("DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)", None),
+    ],
+    ids=["changed", "deleted", "last deleted"],
+)
+def test_an_event_that_was_changed_or_deleted_breaks_the_chain(store, statement, bad):
+    count = doctor(store)["chain"]["count"]
+    changed_by_hand(store, "UPDATE events SET commitments = commitments", statement)
+    found = doctor(store)["chain"]
+    assert (found["level"], found["found"]) == ("problem", [bad or str(count)])
+
+
+def test_of_the_chain_only_the_last_events_are_checked_when_so_asked(store):
+    count = doctor(store)["chain"]["count"]
+    changed_by_hand(store, "UPDATE events SET head = replace(head, '\"q\":', '\"q\":1') WHERE seq = 10")
+    assert levels(store, "--events", str(count - 10)) == {}
+    assert levels(store, "--events", str(count - 9)) == {"chain": "problem"}

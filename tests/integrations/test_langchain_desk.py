@@ -1,0 +1,248 @@
+"""The support desk, run as a user runs it: what the record says of each ticket, and who can read it afterwards."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+import counterfoil
+from ledger import agree
+from support_desk.endpoint import Endpoint
+from support_desk.script import answer
+from support_desk.tickets import TICKETS
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def run(*command, **environment):
+    """Run an example in a process of its own; it must end well and complain of nothing."""
+    paths = [ROOT / "core", ROOT / "integrations", EXAMPLES]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *map(str, command)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths)), **environment},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory):
+    """The store of all four tickets, answered offline; opened by nobody yet."""
+    db = tmp_path_factory.mktemp("offline") / "counterfoil.db"
+    said = run(EXAMPLES / "support_desk" / "run.py", "--ticket", "all", "--db", db)
+    assert f"Recorded. Now: counterfoil show last --db {db}" in said
+    return db
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    """The same against an endpoint of ours, and that endpoint with its ledger."""
+    db = tmp_path_factory.mktemp("live") / "counterfoil.db"
+    with Endpoint(answer, strict=True) as endpoint:
+        command = [EXAMPLES / "support_desk" / "run.py", "--live", "--ticket", "all", "--db", db]
+        run(*command, OPENAI_API_KEY="k", OPENAI_BASE_URL=endpoint.url)
+        yield db, endpoint
+
+
+def portrait(store, number):
+    """Give all that was recorded of a ticket as text: who called and read what, who passed it to whom, and by which choice."""
+    (found,) = store.runs(session=f"ticket-{number}")
+    calls = {call.step_id: f"call {at}" for at, call in enumerate(store.llm_calls(found), 1)}
+    lines = [f"{found.name}: {found.status}, {found.llm_calls} calls, {found.tool_calls} tools"]
+    for node in store.tree(found):
+        lines += _of(store, node, calls, 1)
+    for one in store.handoffs(found):
+        lines.append(f"{one.source} -> {one.target}: {one.mode} {one.status} ({one.evidence})")
+        lines.append(f"  chosen by {calls[one.decided_by]} ({one.decided_evidence}), because: {one.reason}")
+        if one.answer is not None:
+            lines.append(f"  answer: {_last_said(one.answer)}")
+    lines += sorted(f"{one.agent} read {one.source} {one.item_id}" for one in store.accesses(found))
+    return "\n".join(lines)
+
+
+def _of(store, node, calls, depth) -> Iterator[str]:
+    step = node.step
+    words = [step.kind, step.name if step.kind != "llm" else calls[step.step_id]]
+    if step.kind == "tool":
+        words.append(f"by {calls[step.decided_by]}")
+    if step.status != "ok":
+        words.append(f"{step.status}: {step.error_message}")
+    yield "  " * depth + " ".join(words)
+    # Tools that one call of the model chose run at once: by name.
+    for chosen, children in groupby(node.children, lambda child: child.step.decided_by):
+        for child in sorted(children, key=lambda child: child.step.name) if chosen else children:
+            yield from _of(store, child, calls, depth + 1)
+
+
+def _last_said(answer):
+    return answer if isinstance(answer, str) else answer["messages"][-1]["parts"][-1]["content"]
+
+
+class TestOffline:
+    def test_plain_sqlite3_sees_everything_after_a_normal_end(self, offline):
+        with sqlite3.connect(f"file:{offline}?mode=ro", uri=True) as plain:
+            runs = plain.execute(
+                "SELECT session_id, status, llm_calls, tool_calls, errors FROM runs ORDER BY session_id"
+            )
+            assert runs.fetchall() == [
+                ("ticket-1", "ok", 9, 10, 0),
+                ("ticket-2", "ok", 2, 2, 0),
+                ("ticket-3", "ok", 10, 9, 1),
+                ("ticket-4", "ok", 5, 5, 0),
+            ]
+            open_steps = plain.execute(
+                "SELECT count(*) FROM steps WHERE status = 'running' OR ended_at IS NULL"
+            )
+            assert open_steps.fetchone() == (0,)
+            (ended,) = plain.execute("SELECT ended_at IS NOT NULL FROM processes").fetchall()
+            assert ended == (1,)
+        plain.close()
+        with counterfoil.open(offline) as store:  # and there is nothing more to be brought in
+            assert (store.undrained_bytes, store.quarantine(), store.troubles()) == (0, [], [])
+
+    def test_the_labels_of_the_run_are_the_users(self, offline):
+        with counterfoil.open(offline) as store:
+            (found,) = store.runs(session="ticket-1")
+        assert found.labels["tags"] == "support"
+
+    def test_a_ticket_that_needs_a_specialist(self, offline):
+        with counterfoil.open(offline) as store:
+            assert portrait(store, 1) == TICKET_1
+
+    def test_a_ticket_on_which_the_specialist_first_fails(self, offline):
+        with counterfoil.open(offline) as store:
+            assert portrait(store, 3) == TICKET_3
+
+    def test_what_it_cost_is_known_by_agent(self, offline):
+        with counterfoil.open(offline) as store:
+            costs = {one.key: one for one in store.cost(by="agent")}
+            total = sum(found.cost_nano for found in store.runs())
+        assert set(costs) == {"triage", "billing_specialist", "followup"}
+        assert all(one.cost_nano > 0 and one.unpriced_calls == 0 for one in costs.values())
+        assert sum(one.cost_nano for one in costs.values()) == total
+
+
+class TestLive:
+    def test_the_ledger_agrees_call_by_call(self, live):
+        db, endpoint = live
+        with counterfoil.open(db) as store:
+            calls = agree(store, endpoint)
+            by_run = {found.run_id: found for found in store.runs()}
+        assert len(calls) == len(endpoint.completions) == 26
+        for found in by_run.values():
+            mine = [call for call in calls if call.run_id == found.run_id]
+            assert found.input_tokens == sum(call.input_tokens for call in mine)
+            assert found.output_tokens == sum(call.output_tokens for call in mine)
+
+    @pytest.mark.parametrize("number", TICKETS)
+    def test_it_is_recorded_as_offline(self, live, offline, number):
+        with counterfoil.open(live[0]) as store, counterfoil.open(offline) as other:
+            assert portrait(store, number) == portrait(other, number)
+
+
+class TestSmallest:
+    EXAMPLE = EXAMPLES / "langchain_handler.py"
+
+    def test_it_is_at_most_thirty_lines(self):
+        assert len(self.EXAMPLE.read_text().splitlines()) <= 30
+
+    def test_it_runs_and_is_recorded(self, tmp_path):
+        db = tmp_path / "counterfoil.db"
+        assert run(self.EXAMPLE, COUNTERFOIL_DB=str(db)) == "Take the 08:04 and a raincoat.\n"
+        with counterfoil.open(db) as store:
+            (found,) = store.runs()
+            tools = {(tool.tool, str(tool.arguments), tool.result) for tool in store.tool_calls()}
+        assert (found.agent_names, found.status, found.llm_calls) == (["travel_agent"], "ok", 2)
+        assert tools == {
+            ("weather", "{'city': 'Bergen'}", "Bergen: rain, 9 degrees"),
+            ("trains", "{'start': 'Oslo', 'end': 'Bergen'}", "Oslo to Bergen: 08:04, 12:04"),
+        }
+
+
+TICKET_1 = """\
+support desk: ok, 9 calls, 10 tools
+  workflow support desk
+    agent triage
+      llm call 1
+      tool search_billing by call 1
+        retrieval billing
+      tool search_policy by call 1
+        retrieval policy
+      tool search_product_manual by call 1
+        retrieval product_manual
+      tool search_shipping by call 1
+        retrieval shipping
+      llm call 2
+      tool ask_billing_specialist by call 2
+        agent billing_specialist
+          llm call 3
+          tool look_up_invoice by call 3
+          llm call 4
+          tool issue_refund by call 4
+          llm call 5
+      llm call 6
+      tool transfer_to_followup by call 6
+    agent followup
+      llm call 7
+      tool draft_email by call 7
+      llm call 8
+      tool update_crm by call 8
+      llm call 9
+triage -> billing_specialist: escalation returned (inferred)
+  chosen by call 2 (native), because: Ticket 1: customer C-204 was charged 38.00 EUR twice for invoice INV-2041, on 3 and 4 March. Is that so, and can one be refunded?
+  answer: INV-2041 was paid on 3 and again on 4 March. I refunded the second 38.00 EUR to the card.
+triage -> followup: transfer accepted (native)
+  chosen by call 6 (native), because: INV-2041 was paid twice and 38.00 EUR are refunded; the customer must be told.
+triage read billing BILL-1
+triage read billing BILL-2
+triage read policy POL-1
+triage read product_manual MAN-3
+triage read shipping SHIP-1
+triage read shipping SHIP-3\
+"""
+
+TICKET_3 = """\
+support desk: ok, 10 calls, 9 tools
+  workflow support desk
+    agent triage
+      llm call 1
+      tool search_billing by call 1
+        retrieval billing
+      tool search_policy by call 1
+        retrieval policy
+      llm call 2
+      tool ask_billing_specialist by call 2
+        agent billing_specialist
+          llm call 3
+          tool look_up_invoice by call 3 error: there is no invoice INV-2O77; numbers are INV- and four digits
+          llm call 4
+          tool look_up_invoice by call 4
+          llm call 5
+          tool reissue_invoice by call 5
+          llm call 6
+      llm call 7
+      tool transfer_to_followup by call 7
+    agent followup
+      llm call 8
+      tool draft_email by call 8
+      llm call 9
+      tool update_crm by call 9
+      llm call 10
+triage -> billing_specialist: escalation returned (inferred)
+  chosen by call 2 (native), because: Ticket 3: business customer C-118 needs invoice INV-2O77 with VAT number IT00743110157. Please issue it again.
+  answer: The number is INV-2077, with a zero. It is issued again with VAT number IT00743110157.
+triage -> followup: transfer accepted (native)
+  chosen by call 7 (native), because: INV-2077 was issued again with the VAT number; the customer wants to have it.
+triage read billing BILL-2
+triage read billing BILL-4
+triage read policy POL-4\
+"""
