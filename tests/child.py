@@ -23,9 +23,19 @@ def environment(db: Path | None, **more: str) -> dict[str, str]:
 
 
 def start(code: str, *arguments: object, db: Path | None = None, **more: Any) -> subprocess.Popen[str]:
-    """Start a process that runs `code`; capital names in `more` go to its environment, the rest to Popen."""
+    """Start a process that runs `code`; capital names in `more` go to its environment, the rest to Popen.
+
+    `python` is another interpreter than ours.
+    """
     variables = {name: str(more.pop(name)) for name in list(more) if name.isupper()}
-    command = [sys.executable, "-W", "error", "-c", dedent(code), *map(str, arguments)]
+    command = [
+        str(more.pop("python", sys.executable)),
+        "-W",
+        "error",
+        "-c",
+        dedent(code),
+        *map(str, arguments),
+    ]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env=environment(db, **variables), text=True, **{**pipes, **more})
 

@@ -250,8 +250,8 @@ class Lifecycle:
             price_source=price_source,
         )
         raw = None if usage is None else _add_usage(head, text, usage)
-        if step.kind == "llm" and messages and step.turn is not None:
-            guarded(step.turn.add)(step.step_id, list(messages))
+        if step.kind == "llm" and messages is not None and step.turn is not None:
+            guarded(step.turn.add)(step.step_id, messages)
         self._put(
             head,
             text,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import ids
@@ -14,6 +15,8 @@ from counterfoil.snapshot import snapshot, text_of
 from counterfoil.tape import Tape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from counterfoil.redact import Redactor
     from counterfoil.steps import Step
 
@@ -186,6 +189,9 @@ class Pen:
         self.put({"k": "trouble", "t": ids.now_ns(), "count": count}, text)
 
     def _build_redact(self) -> Callable[[bytes], bytes]:
+        if os.environ.get("COUNTERFOIL_REDACT") == "off":
+            self._redact = _as_it_is
+            return _as_it_is
         from counterfoil import redact  # noqa: PLC0415  # its patterns take longer than all else of ours to import
 
         rules = collect_redactors()
@@ -197,6 +203,10 @@ class Pen:
     def _new_writer(self) -> None:
         self._conversation = Conversation()
         self._began = True
+
+
+def _as_it_is(content: bytes) -> bytes:
+    return content
 
 
 def on_new_tape(call: Callable[[str], None]) -> None:
@@ -217,15 +227,15 @@ def _encode_text(text: Text) -> bytes:
             return encoded
     except Exception:  # noqa: S110  # the careful way below takes what the quick one refused
         pass
-    return encode(Text(**{key: _careful(getattr(text, key)) for key in text.__struct_fields__}))
+    return encode(Text(**{key: _careful(key, getattr(text, key)) for key in text.__struct_fields__}))
 
 
-def _careful(value: Any) -> Any:
+def _careful(key: str, value: Any) -> Any:
     if value is None:
         return None
-    if isinstance(value, Mapping):
-        few = list(value.items())[:LIMIT_LABELS]
-        return {text_of(key, LIMIT_TEXT): text_of(item, LIMIT_TEXT) for key, item in few}
+    if key in {"labels", "versions"}:
+        few = itertools.islice(value.items(), LIMIT_LABELS)
+        return {text_of(name, LIMIT_TEXT): text_of(item, LIMIT_TEXT) for name, item in few}
     return text_of(value, LIMIT_TEXT)
 
 

@@ -135,7 +135,7 @@ def _recorded(inner: F, kind: str, name: str | None, extra: dict[str, Any], read
             TypeError(f"it takes a function; a {type(inner).__name__} is left as it is"),
         )
         return inner
-    called = str(name or getattr(inner, "__name__", "") or type(inner).__name__)
+    called = text_of(getattr(inner, "__name__", type(inner).__name__) if name is None else name)
     sources = _names(reads) or ()
     signature = _signature(inner)
 

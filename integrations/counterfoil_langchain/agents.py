@@ -69,11 +69,17 @@ def joins_turn(graph: Graph, step: Step) -> None:
         step.turn, step.turn_step = turn.turn, turn
 
 
-def note_step(tracker: Tracker, step: Step) -> None:
-    """Remember a step that belongs to a graph which is an agent only as far as is known."""
-    graph = tracker.tentative.get(step.turn_step) if step.turn_step is not None else None
-    if graph is not None and len(graph.since) < MOST_STEPS:
-        graph.since.append(step)
+def note_step(tracker: Tracker, entry: Entry, step: Step) -> None:
+    """Remember a step whose agent is not known yet, or only as far as is known."""
+    if step.turn_step is not None:
+        graph = tracker.tentative.get(step.turn_step)
+        if graph is not None and len(graph.since) < MOST_STEPS:
+            graph.since.append(step)
+    elif entry.parent is not None:
+        above = entry.graph_above()
+        graph = above.graph if above is not None else None
+        if graph is not None and graph.settled is None and len(graph.early) < MOST_STEPS:
+            graph.early.append(step)
 
 
 def model_called(tracker: Tracker, model: Entry) -> None:
@@ -116,6 +122,9 @@ def _take_for_agent(tracker: Tracker, entry: Entry, graph: Graph, node: Entry, m
         name = naming.tidy(node.node or name)
     become_agent(tracker, entry, name, "inferred")
     tracker.tentative[step] = graph
+    for one in graph.early:
+        tracker.recorder.amend(one, agent=name)
+        one.turn, one.turn_step = step.turn, step
     _claim(tracker, model, step)
 
 
@@ -149,6 +158,11 @@ def _take_apart(tracker: Tracker, entry: Entry, graph: Graph) -> None:
         if one is not first:
             tracker.recorder.amend(one, agent=name)
             one.turn, one.turn_step = turn, first
+    for one in graph.early:
+        if one is not first:
+            tracker.recorder.amend(one, agent=step.agent or "")
+            one.turn, one.turn_step, one.agent = step.turn, step.turn_step, step.agent
+    graph.early = []
     first.came_by = first.came_by or came_by
     graph.turn, graph.turn_level = first, caller.visit.level
     for visit in (*graph.was, *graph.now):

@@ -25,6 +25,7 @@ __all__ = ["chain_ends", "chain_fails", "chain_starts", "settle"]
 _WRAPPERS: Final = frozenset({"call_agent", "call_model"})
 #: create_react_agent's node for the model.
 _REACT_MODEL: Final = "agent"
+_REACT_TOOLS: Final = "tools"
 
 
 def chain_starts(
@@ -136,7 +137,7 @@ def _starts_run(
     **facts: Any,
 ) -> None:
     """Start a step that may be a run's root, and with it a run that goes on with a paused one."""
-    resuming = entry.parent is None and entry.integration is not None and humans.resumes(inputs, metadata)
+    resuming = entry.parent is None and humans.resumes(inputs, metadata)
     if resuming:
         facts["resuming"] = True
     step = begin(tracker, entry, kind, name, state=inputs, tags=tags, metadata=metadata, **facts)
@@ -261,6 +262,13 @@ def _node_starts(
         if node == _REACT_MODEL and graph.settled is None and not graph.nested:
             messages, rest, some = split_state(inputs)
             entry.waits = (messages, snapshot(rest) if some else None)
+            return
+        if pushed and node == _REACT_TOOLS and entry.calls and graph.settled is None and not graph.nested:
+            # Only create_react_agent sends calls to a node of this name: it goes on after a pause.
+            graph.shape = "react"
+            entry.visit = None
+            agents.become_agent(tracker, above, naming.agent_name(above), "inferred")
+            entry.step = above.step
             return
     elif node in naming.own_nodes(graph.shape):
         return

@@ -46,7 +46,7 @@ class Graph:
     """A graph's run. `shape` is `native` or `react` where its builder makes agents, else `plain`."""
 
     __slots__ = (
-        "barren", "before", "caller", "latest", "level", "name", "nested", "now", "settled", "shape", "since", "turn",
+        "barren", "before", "caller", "early", "latest", "level", "name", "nested", "now", "settled", "shape", "since", "turn",
         "turn_level", "was",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ class Graph:
         self.name = ""  # of the graph's step before it was an agent
         self.caller: Entry | None = None  # the node that called a model first
         self.before: list[Visit] = []  # the visits that came just before it
+        self.early: list[Step] = []  # steps begun before that
         self.since: list[Step] = []  # steps begun while the graph was taken for an agent
         self.turn: Step | None = None  # the node agent whose turn it is
         self.turn_level = -1

@@ -193,7 +193,7 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
         above, place = tracker.settled_place(parent_run_id)
         entry = entry_of(run_id, above, name or native_name(serialized, "tool"), "tool", metadata)
         entry.step = place
-        tools.note_call(entry, tool_call_id)
+        call_id = tools.note_call(entry, tool_call_id)
         arguments = plain(inputs) if inputs is not None else input_str
         step = begin(
             tracker,
@@ -203,7 +203,7 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
             tags=tags,
             metadata=metadata,
             input=arguments,
-            call_id=tool_call_id,
+            call_id=call_id,
         )
         tracker.add(entry)
         edges.tool_begins(tracker, entry, step, inputs, metadata)

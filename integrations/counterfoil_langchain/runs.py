@@ -69,8 +69,7 @@ def begin(
         **facts,
     )
     entry.owns = True
-    if tracker.tentative:
-        agents.note_step(tracker, step)
+    agents.note_step(tracker, entry, step)
     return step
 
 

@@ -66,7 +66,9 @@ def calls_in(inputs: Any) -> dict[str, tuple[str, bytes] | None] | None:
         if isinstance(call, dict):  # create_react_agent: {"__type": "tool_call_with_context", ...}
             found = (call,)
         elif isinstance(messages, list) and messages:  # ToolNode in a graph of the user's own
-            found = getattr(messages[-1], "tool_calls", ())
+            last = messages[-1]
+            if getattr(last, "type", None) in {"ai", "AIMessageChunk"}:
+                found = last.tool_calls
     elif isinstance(inputs, list):  # create_agent
         found = inputs
     calls: dict[str, tuple[str, bytes] | None] = {}
@@ -76,13 +78,18 @@ def calls_in(inputs: Any) -> dict[str, tuple[str, bytes] | None] | None:
     return calls or None
 
 
-def note_call(tool: Entry, call_id: str | None) -> None:
-    """Take note that a tool has run for this call of the node around it."""
+def note_call(tool: Entry, call_id: str | None) -> str | None:
+    """Take note that a tool has run for a call of the node around it; give that call's id."""
     node = tool.node_above()
+    calls = node.calls if node is not None else None
+    if call_id is None and calls:
+        # langchain-core 0.3 does not say which call it is.
+        call_id = next((one for one, asked in calls.items() if asked is not None and asked[0] == tool.name), None)
     if node is not None and call_id is not None:
-        if node.calls is None:
-            node.calls = {}
-        node.calls[call_id] = None
+        if calls is None:
+            calls = node.calls = {}
+        calls[call_id] = None
+    return call_id
 
 
 def unrun_calls(tracker: Tracker, node: Entry, output: Any) -> None:

@@ -7,6 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from cli_story import HOSTILE, hanging, invoke, record
+from counterfoil.events import message, text_part, tool_call_part, tool_response_part
+from handmade_tape import SECOND, T0, Tape, run_id, step_id
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +200,41 @@ def test_what_a_killed_process_left_is_interrupted(tmp_path):
     with hanging(tmp_path / "c.db"):
         pass
     assert re.search(r"└─ other work +\S+ interrupted", show(tmp_path / "c.db"))
+
+
+def test_full_tells_each_message_once_where_it_was_new(tmp_path):
+    tape = Tape(tmp_path / "c.db")
+    asked, called = (
+        message("user", [text_part("what is 1+1?")]),
+        tool_call_part("c1", "add", {"a": 1, "b": 1}),
+    )
+    tape.event("start", t=T0, run=run_id(1), step=step_id(1), kind="llm", messages=[asked])
+    tape.event(
+        "end",
+        t=T0 + 1,
+        run=run_id(1),
+        step=step_id(1),
+        status="ok",
+        messages=[message("assistant", [called])],
+    )
+    answered = message("tool", [tool_response_part("c1", "2")])
+    more = {"base": step_id(1), "keep": 1, "messages": [message("assistant", [called]), answered]}
+    tape.event("start", t=T0 + 2, run=run_id(1), step=step_id(2), parent=step_id(1), kind="llm", **more)
+    tape.event("end", t=T0 + 3, run=run_id(1), step=step_id(2), status="ok")
+    tape.exit(t=T0 + SECOND)
+    lines = [line.strip(" │") for line in show(tmp_path / "c.db", "--full").split("\n\n")[1].splitlines()]
+    first = lines.index(f"step {step_id(1)}")
+    second = lines.index(f"step {step_id(2)}")
+    assert lines[first + 1 : first + 5] == [
+        "input user:",
+        "what is 1+1?",
+        "output assistant:",
+        "calls add(a=1, b=1)",
+    ]
+    assert lines[second + 1 :] == [
+        "input: 1 earlier message, then",
+        "input assistant:",
+        "calls add(a=1, b=1)",
+        "input tool:",
+        "2",
+    ]

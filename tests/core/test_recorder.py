@@ -19,7 +19,10 @@ HUGE = "x" * 5_000_000
 
 
 @pytest.fixture
-def db(tmp_path):
+def db(tmp_path, monkeypatch):
+    """A store that nobody drains, in a process that records to no other."""
+    monkeypatch.setenv("COUNTERFOIL_DRAIN", "off")
+    monkeypatch.setattr(recorder, "_recorders", {})
     return tmp_path / "x.db"
 
 
@@ -426,12 +429,13 @@ def test_ten_thousand_items_are_some_of_them(db, recorded, strict):
 
 
 def test_a_redactor_that_raises_withholds_the_text_and_the_event_is_there(db):
-    made = Recorder(str(db), redactors=[lambda text: 1 / 0])
+    made = recorder_at(db, redactors=[lambda text: 1 / 0])
     made.end(start(made, name="secret", input="secret"), output="secret")
-    assert [one.head.k for one in lines(db)][1] == "start"
-    assert {one.head.k for one in lines(db)} == {"open", "start", "end", "trouble"}
-    assert b"secret" not in segments(db)[0].read_bytes().replace(b"SECRET", b"")
     made.close()
+    assert {one.head.k for one in lines(db)} >= {"open", "start", "end"}
+    content = segments(db)[0].read_bytes()
+    assert b"secret" not in content
+    assert b'{"redacted":"<lambda> failed"}' in content
 
 
 def test_a_redactor_that_is_none_is_refused_where_it_is_given(db):
@@ -571,8 +575,7 @@ def test_whoever_attends_is_called_once_a_tape(db, monkeypatch):
     assert attended == [made, made]
 
 
-def test_an_error_of_our_own_is_told_in_every_store_in_use(tmp_path, troubles, monkeypatch):
-    monkeypatch.setattr("counterfoil.recorder._recorders", {})
+def test_an_error_of_our_own_is_told_in_every_store_in_use(db, tmp_path, troubles):
     used, unused = recorder_at(tmp_path / "used.db"), recorder_at(tmp_path / "unused.db")
     start(used)
     for _ in range(5):
@@ -606,14 +609,7 @@ def test_a_child_that_ends_its_parents_step_says_nothing_while_the_parent_lives(
         made.end(root)
     """
     child.run(code, db=db)
-    assert (
-        sorted(statuses(db))
-        == [
-            ("in child", "close", "cancelled") if ("in child", "close", "cancelled") in statuses(db) else (),
-            ("in parent", "end", "ok"),
-            ("root", "end", "ok"),
-        ][0 if ("in child", "close", "cancelled") in statuses(db) else 1 :]
-    )
+    assert statuses(db) == [("in parent", "end", "ok"), ("root", "end", "ok")]
     inner = line_of(db, "start", "in child")
     assert inner.head.run == line_of(db, "start", "root").head.run
     assert inner.head.parent == line_of(db, "start", "in parent").head.step

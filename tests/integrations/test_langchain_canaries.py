@@ -463,16 +463,27 @@ class TestSecrets:
             said = store.messages(call)
         assert said.output[0]["parts"][0]["content"] == "Noted: [redacted:customer] is [a customer]"
 
-    def test_a_redactor_that_fails_withholds_what_it_was_to_look_at(self, db):
-        def broken(text):
-            raise RuntimeError("broken")
+    def test_a_redactor_that_fails_withholds_what_it_was_to_look_at(self, db, monkeypatch):
+        def fails(text):
+            if "a word like" in text:
+                raise RuntimeError("broken")
+            return text
 
-        canaries = PlainWords()
-        model = ScriptedModel(answer=lambda _: says(canaries.text("answer")))
-        model.invoke(canaries.text("prompt"), {"callbacks": [CounterfoilHandler(db, redactors=[broken])]})
-        assert leaks(canaries, db) == {}
-        assert guard.counted().popitem()[1] > 0
-        guard._counts.clear()  # this failure was wanted
+        words = PlainWords()
+        model = ScriptedModel(answer=lambda _: says(words.text("answer")))
+        with monkeypatch.context() as here:
+            here.setattr(guard, "_counts", {})
+            said = model.invoke(words.text("prompt"), {"callbacks": [CounterfoilHandler(db, redactors=[fails])]})
+            assert guard.counted()
+        assert words.all_in("answer", said.text)
+        assert leaks(words, db) == {}
+        with counterfoil.open(db) as store:
+            (call,) = store.llm_calls()
+            messages = store.messages(call)
+            assert store.troubles()
+        assert (call.status, call.output_tokens) == ("ok", len(said.text))
+        assert ["redacted" in str(message) for message in (*messages.input, *messages.output)] == [True, True]
+        assert leaks(words, db) == {}
 
 
 class TestMetadata:

@@ -9,10 +9,11 @@ from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
+from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
 from langgraph.types import Command, interrupt
 
 import counterfoil
-from langgraph_apps import HI, add, graph, question
+from langgraph_apps import HI, add, asks, graph, question
 from ordered_model import calls, model
 from outline import outline, outlines
 
@@ -84,6 +85,32 @@ agent worker
             assert human.output == "yes"
             # The paused attempt is not counted, the second one is.
             assert [(one.call_id, one.status) for one in store.tool_calls()] == [("call1", "ok")]
+
+    def test_create_react_agent_is_the_same_agent_when_it_goes_on(self, db, thread):
+        with pytest.warns(DeprecationWarning, match="create_react_agent has been moved"):
+            app = create_react_agent(
+                model(calls(("question", {"text": "ok?"})), "done"),
+                [question],
+                name="asker",
+                checkpointer=InMemorySaver(),
+            )
+        app.invoke(HI, thread)
+        app.invoke(Command(resume="yes"), thread)
+        assert outlines(db) == snapshot()
+
+    def test_an_agent_of_ones_own_is_the_same_when_it_goes_on(self, db, thread):
+        app = graph(
+            (START, "chat"),
+            ("chat", tools_condition),
+            ("tools", "chat"),
+            name="asker",
+            checkpointer=InMemorySaver(),
+            chat=asks(calls(("question", {"text": "ok?"})), "done"),
+            tools=ToolNode([question]),
+        )
+        app.invoke(HI, thread)
+        app.invoke(Command(resume="yes"), thread)
+        assert outlines(db) == snapshot()
 
     def test_one_in_a_node_stands_under_it(self, db, thread):
         def check(state):

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from counterfoil.cli import run_sections, screen
+from counterfoil.cli.amounts import counted
 from counterfoil.cli.escape import visible, visible_lines
 from counterfoil.cli.group import COMMANDS
 from counterfoil.cli.json_text import record
@@ -105,17 +106,30 @@ def _payloads(
     for side, value in (("input", step.input), ("output", step.output)):
         new = [one for one in messages if one.direction == side]
         if new:
-            yield from _messages(side, new, room)
-        elif value is not None and not (step.kind == "llm" and isinstance(value, list)):
-            yield from _block(side, compact(value), room)
+            yield from _messages(side, new, room, known=side == "input" or step.kind != "llm")
+        listed, rest = _apart(value)
+        if listed and not new:
+            yield Text(f"{side}: {counted(len(listed), 'message')}, none of them new", style="dim")
+        if rest is not None:
+            yield from _block(side, compact(rest), room)
     if step.error_type or step.error_message:
         yield from _block("error", error_text(step.error_type, step.error_message), room)
 
 
-def _messages(side: str, messages: list[Message], room: int | None) -> Iterator[Text]:
-    earlier = messages[0].position if side == "input" else 0
-    if earlier:
-        yield Text(f"{side}: {earlier} earlier messages, then", style="dim")
+def _apart(value: Any) -> tuple[list[Any], Any]:
+    """Give a payload's chat messages, and what else it holds."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) and "parts" in one for one in value):
+        return value, None
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+        listed, _ = _apart(value["messages"])
+        if listed:
+            return listed, {key: one for key, one in value.items() if key != "messages"} or None
+    return [], value
+
+
+def _messages(side: str, messages: list[Message], room: int | None, *, known: bool) -> Iterator[Text]:
+    if known and messages[0].position:
+        yield Text(f"{side}: {counted(messages[0].position, 'earlier message')}, then", style="dim")
     for one in messages:
         yield from _block(f"{side} {visible(one.role or '?')}", "\n".join(message_lines(one.message)), room)
 
@@ -128,4 +142,6 @@ def _block(label: str, text: str, room: int | None) -> Iterator[Text]:
             yield Text(f"  {line}")
         else:
             wrapped = Text(line).wrap(Console(width=room - 2), room - 2) if line else [Text("")]
-            yield from (Text("  ").append_text(piece) for piece in wrapped)
+            for piece in wrapped:
+                piece.rstrip()
+                yield Text("  ").append_text(piece)

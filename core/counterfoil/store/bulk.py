@@ -52,6 +52,8 @@ def insert_sparse(
     db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """Put new `rows` into `table`, naming only the columns that one of them sets: most of a wide table's are NULL."""
+    if not rows:
+        return
     used = [at for at, values in enumerate(zip(*rows, strict=True)) if values.count(None) < len(values)]
     insert(db, table, [columns[at] for at in used], [[row[at] for at in used] for row in rows])
 
