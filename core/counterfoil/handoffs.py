@@ -66,6 +66,7 @@ class Writer(Protocol):
         target: str | None = None,
         target_step: Step | None = None,
         evidence: str | None = None,
+        answer: Any = ...,
     ) -> None:
         """Record the next status of a handoff."""
 
@@ -83,27 +84,35 @@ def agent_started(writer: Writer, step: Step) -> None:
     )
 
 
-def tool_ended(writer: Writer, step: Step, status: str) -> None:
-    """Settle what was asked through this tool call: it has answered, or failed."""
+def tool_ended(writer: Writer, step: Step, status: str, answer: Any) -> None:
+    """Settle what was asked through this tool call: it has answered with `answer`, or failed."""
     for handoff in step.asked:
         if handoff.mode != "escalation":
             continue
         if status == "waiting":
             continue  # paused for a human: neither answered nor given up
         if handoff.status == "accepted":
-            writer.advance(handoff, _OUTCOMES.get(status, "abandoned"))
+            _answered(writer, handoff, status, answer)
         elif handoff.status == "requested":
             writer.advance(handoff, "failed" if status == "error" else "abandoned")
     step.asked = []
 
 
-def agent_ended(writer: Writer, step: Step, status: str) -> None:
+def agent_ended(writer: Writer, step: Step, status: str, answer: Any) -> None:
     """Settle the escalations that waited for this turn, or for this human's answer."""
     for handoff in step.returns:
         # A human accepts nothing: asked, then answered.
         if handoff.status in {"requested", "accepted"} and status != "waiting":
-            writer.advance(handoff, _OUTCOMES.get(status, "abandoned"))
+            _answered(writer, handoff, status, answer)
     step.returns = []
+
+
+def _answered(writer: Writer, handoff: Handoff, status: str, answer: Any) -> None:
+    outcome = _OUTCOMES.get(status, "abandoned")
+    if outcome == "returned":
+        writer.advance(handoff, outcome, answer=answer)
+    else:
+        writer.advance(handoff, outcome)
 
 
 def workflow_ended(writer: Writer, step: Step) -> None:
@@ -149,7 +158,7 @@ def _asked_by_tool(writer: Writer, step: Step) -> bool:
         payload=tool.arguments,
         evidence="inferred",
         decided=tool.decided,
-        decided_evidence=None,
+        decided_evidence=tool.decided_evidence,
         t=tool.started_ns,
     )
     writer.advance(handoff, "accepted", target_step=target)

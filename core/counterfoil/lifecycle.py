@@ -99,11 +99,10 @@ class Lifecycle:
             step.agent = _name(agent)
         if kind == "agent":
             step.agent, step.turn, step.turn_step = step.agent if agent is not None else name, Turn(), step
-        decided_evidence = None
         if kind == "tool" and step.turn is not None:
             choice = step.turn.chose(call_id=call_id, tool=name)
             if choice is not None:
-                step.decided, decided_evidence, step.said = choice
+                step.decided, step.decided_evidence, step.said = choice
         head = {
             "k": "start",
             "t": now,
@@ -114,7 +113,7 @@ class Lifecycle:
             "status": "waiting" if kind == "human" else None,
             "evidence": evidence,
             "decided": step.decided,
-            "decided_evidence": decided_evidence,
+            "decided_evidence": step.decided_evidence,
             "resuming": resuming or None,
             "internal": internal or None,
         }
@@ -263,7 +262,7 @@ class Lifecycle:
             usage=UNSET if raw is None else raw,
         )
         if was_open:
-            self._settle_all(step, status)
+            self._settle_all(step, status, messages[-1] if messages else output)
 
     def _close_children(self, step: Step, now: int) -> None:
         children = step.children
@@ -282,11 +281,11 @@ class Lifecycle:
             )
             self._settle_all(child, "cancelled")
 
-    def _settle_all(self, step: Step, status: str) -> None:
+    def _settle_all(self, step: Step, status: str, answer: Any = UNSET) -> None:
         if step.asked and step.kind in {"tool", "agent"}:
-            self._settle(handoffs.tool_ended, step, status)
+            self._settle(handoffs.tool_ended, step, status, answer)
         if step.returns:
-            self._settle(handoffs.agent_ended, step, status)
+            self._settle(handoffs.agent_ended, step, status, answer)
         if step.pending:
             self._settle(handoffs.workflow_ended, step)
 
@@ -329,7 +328,7 @@ class Lifecycle:
         if source is None and step is not None:
             source = step.agent
         if decided is None and step is not None:
-            decided = step.decided
+            decided, decided_evidence = step.decided, step.decided_evidence
         made = Handoff(ids.item_id(), step, mode, source, target, evidence)
         place = step or holder or target_step
         text = Text(

@@ -35,6 +35,7 @@ class Step:
         "came_by",
         "children",
         "decided",
+        "decided_evidence",
         "framework",
         "handed_on",
         "kind",
@@ -85,7 +86,8 @@ class Step:
         self.call_id: str | None = None
         self.native_id: str | None = None
         self.arguments_json: bytes | None = None  # of a tool
-        self.decided: str | None = None
+        self.decided: str | None = None  # the llm step that chose this tool call
+        self.decided_evidence: str | None = None
         self.said: str | None = None  # what the model said beside the call of this tool
         # handoffs: see handoffs.py
         self.asked: list[Handoff] = []

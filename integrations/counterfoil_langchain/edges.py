@@ -150,7 +150,6 @@ def _request(tracker: Tracker, step: Step, target: str) -> None:
         step=step,
         reason=reason_from(step.arguments, step.said),
         payload=step.arguments,
-        decided=step.decided,
         t=step.started_ns,
     )
 
@@ -296,7 +295,7 @@ def _record(tracker: Tracker, edge: _Edge, holder: Step, visit: Visit, step: Ste
     asked = edge.step
     reason = decided = decided_evidence = None
     if asked is not None and asked.kind == "tool":
-        reason, decided = reason_from(asked.arguments, asked.said), asked.decided
+        reason = reason_from(asked.arguments, asked.said)
     elif asked is not None and asked.turn is not None:
         choice = asked.turn.chose()
         if choice is not None:

@@ -84,7 +84,9 @@ def note_call(tool: Entry, call_id: str | None) -> str | None:
     calls = node.calls if node is not None else None
     if call_id is None and calls:
         # langchain-core 0.3 does not say which call it is.
-        call_id = next((one for one, asked in calls.items() if asked is not None and asked[0] == tool.name), None)
+        call_id = next(
+            (one for one, asked in calls.items() if asked is not None and asked[0] == tool.name), None
+        )
     if node is not None and call_id is not None:
         if calls is None:
             calls = node.calls = {}

@@ -96,7 +96,17 @@ agent worker
             )
         app.invoke(HI, thread)
         app.invoke(Command(resume="yes"), thread)
-        assert outlines(db) == snapshot()
+        assert outlines(db) == snapshot("""\
+agent asker waiting ~inferred
+  llm OrderedModel [asker]
+  tool question [asker] waiting
+    human human [asker]
+asker -> human escalation returned native to a human
+--
+agent asker ~inferred
+  tool question [asker]
+  llm OrderedModel [asker]\
+""")
 
     def test_an_agent_of_ones_own_is_the_same_when_it_goes_on(self, db, thread):
         app = graph(
@@ -110,7 +120,21 @@ agent worker
         )
         app.invoke(HI, thread)
         app.invoke(Command(resume="yes"), thread)
-        assert outlines(db) == snapshot()
+        assert outlines(db) == snapshot("""\
+agent asker waiting ~inferred
+  task chat [asker]
+    llm OrderedModel [asker]
+  task tools [asker] waiting
+    tool question [asker] waiting
+      human human [asker]
+asker -> human escalation returned native to a human
+--
+agent asker ~inferred
+  task tools [asker]
+    tool question [asker]
+  task chat [asker]
+    llm OrderedModel [asker]\
+""")
 
     def test_one_in_a_node_stands_under_it(self, db, thread):
         def check(state):

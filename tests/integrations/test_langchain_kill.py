@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,8 @@ class Doomed:
         os.mkfifo(fifo)
         program = f"import doomed_process; doomed_process.work({str(db)!r}, {str(fifo)!r})"
         self._nursery = nursery
-        self.pid = nursery.start(program, db.parent)
+        self._output = fifo.with_suffix(".output")
+        self.pid = nursery.start(program, db.parent, self._output)
         self._file = os.fdopen(os.open(fifo, os.O_RDONLY), "rb")
         self.callbacks = {}  # by native run id
         self.roots = set()
@@ -38,7 +40,8 @@ class Doomed:
         while acknowledgements is None or acknowledgements > 0:
             line = self._file.readline()
             if not line.endswith(b"\n"):
-                assert acknowledgements is None, "the process ended by itself"
+                if acknowledgements is not None:
+                    pytest.fail(f"it ended by itself: {Path(f'{self._output}.err').read_text()}")
                 return
             callback, run_id, root, lines = line.decode().split()
             self.callbacks.setdefault(run_id, []).append(callback)

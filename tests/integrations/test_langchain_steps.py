@@ -11,7 +11,7 @@ from langchain.agents.middleware import AgentMiddleware, PIIMiddleware
 from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableLambda, RunnableParallel
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableParallel
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
@@ -421,19 +421,20 @@ agent worker
   llm OrderedModel [worker]\
 """)
 
-    def test_work_that_goes_on_after_its_run_stays_in_it(self, db, config):
+    @pytest.mark.parametrize("told_by", ["context", "config"])
+    def test_work_that_goes_on_after_its_run_stays_in_it(self, db, config, told_by):
         go, done = threading.Event(), threading.Event()
 
         @tool
-        def remember(text: str) -> str:
+        def remember(text: str, config: RunnableConfig) -> str:
             """Remember in the background."""
 
             def later():
                 go.wait(10)
-                model("kept").invoke("q")
+                model("kept").invoke("q", config if told_by == "config" else None)
                 done.set()
 
-            threading.Thread(target=counterfoil.wrap(later)).start()
+            threading.Thread(target=counterfoil.wrap(later) if told_by == "context" else later).start()
             return "ok"
 
         create_agent(model(calls(("remember", {"text": "a"})), "done"), [remember], name="keeper").invoke(

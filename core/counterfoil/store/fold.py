@@ -306,6 +306,8 @@ class _Fold:
             items = []
         if not items:
             items = [_Item(text.item_id, head.score, head.bytes)]
+        elif len(items) == 1 and items[0].bytes is None:
+            items[0].bytes = head.bytes
         reader = (head.run, head.step, text.agent)
         query = (text.query, event.payloads.get("query"))
         for n, item in enumerate(items):

@@ -98,6 +98,8 @@ class Drainer(Holder):
             raise StoreError(
                 f"{self.path}: the folder does not exist; make it, or name another file with --db."
             )
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise StoreError(f"{self.path} is not a file; name another with --db.")
         if not os.path.isdir(self.folder) and not os.path.exists(self.path):
             raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
         try:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from counterfoil.recorder import store_path
 from counterfoil.store import ingest, schema, tapes, views
 from counterfoil.store.errors import StoreError
 from counterfoil.store.forks import Holder
@@ -73,12 +74,6 @@ _PRAGMAS: Final = frozenset(
 _BARE_PRAGMAS: Final = frozenset(
     {"user_version", "application_id", "page_count", "page_size", "journal_mode", "encoding"}
 )
-
-
-def store_path(path: str | os.PathLike[str] | None = None) -> str:
-    """Give the absolute path of the store: `path`, else `$COUNTERFOIL_DB`, else `counterfoil.db` here."""
-    chosen = os.fspath(path) if path is not None else os.environ.get("COUNTERFOIL_DB") or "counterfoil.db"
-    return os.path.realpath(os.path.expanduser(chosen))
 
 
 def open(path: str | os.PathLike[str] | None = None, *, drain: bool = True) -> Store:  # noqa: A001  # counterfoil.open
@@ -208,7 +203,7 @@ class Store(Holder):
             db.execute("PRAGMA query_only=ON")
             db.execute("SELECT count(*) FROM t_runs LIMIT 1")
             # json_each declares its columns as a table at first use, which the authorizer takes for a write.
-            db.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
+            db.execute("SELECT 1 FROM json_each('[]'), json_tree('[]'), pragma_table_info('runs')").fetchall()
             db.set_authorizer(_authorize)
         except (sqlite3.Error, StoreError) as error:
             db.close()
@@ -518,7 +513,8 @@ def _authorize(action: int, one: str | None, two: str | None, *_: str | None) ->
     if action == sqlite3.SQLITE_FUNCTION:
         return sqlite3.SQLITE_DENY if (two or "").lower() in _FORBIDDEN_FUNCTIONS else sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_PRAGMA:
-        name = (one or "").lower()
+        # `pragma_table_info('runs')` asks as a function of that name.
+        name = (one or "").lower().removeprefix("pragma_")
         return (
             sqlite3.SQLITE_OK
             if name in _PRAGMAS or (name in _BARE_PRAGMAS and not two)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from counterfoil.events import Head, Text
+from counterfoil.tape import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,11 +64,6 @@ class Bad(NamedTuple):
     offset: int
     raw: bytes
     reason: str
-
-
-def folder_of(path: str) -> str:
-    """Give the folder that holds the tapes of the store at `path`."""
-    return path + ".tape"
 
 
 def make_folder(folder: str) -> None:

@@ -67,6 +67,14 @@ _RUN_STATUS = """CASE WHEN r.waiting > 0 AND coalesce(s.status, 'running') NOT I
     WHEN s.status = 'waiting' THEN 'ok' ELSE coalesce(s.status, 'running') END"""
 
 
+# What came back: said by an event, else the result of the tool call that waited for it, else the target's output.
+_ANSWER = f"""CASE WHEN h.answer_id IS NOT NULL THEN {_body("h.answer_id")} WHEN h.status = 'returned' THEN
+      (SELECT {_content("s", 1)} FROM t_steps s WHERE s.step_id = (
+        SELECT iif(asker.kind = 'tool' AND asker.ended_ns >= target.ended_ns, asker.step_id, target.step_id)
+        FROM t_steps target LEFT JOIN t_steps asker ON asker.step_id = h.step_id
+        WHERE target.step_id = h.target_step_id)) END"""
+
+
 def _usage(column: str) -> str:
     return f"iif(s.folded_into IS NULL, s.{column}, NULL) AS {column}"
 
@@ -129,7 +137,7 @@ VIEWS: Final[dict[str, str]] = {
   FROM t_messages m JOIN t_steps s USING (step_id) LEFT JOIN payloads p USING (payload_id)""",
     "handoffs": f"""
   SELECT h.handoff_id, h.run_id, h.step_id, h.mode, h.source, h.target, h.target_asked, h.target_type, h.coordinator,
-    h.reason, {_body("h.payload_id")} AS payload, {_body("h.answer_id")} AS answer, h.status, h.refused_by,
+    h.reason, {_body("h.payload_id")} AS payload, {_ANSWER} AS answer, h.status, h.refused_by,
     h.error_message, h.evidence, h.decided_by, h.decided_evidence, h.target_step_id, h.framework,
     {_times(requested="coalesce(h.requested_ns, h.asked_ns)", accepted="h.accepted_ns", returned="h.returned_ns")}
   FROM t_handoffs h""",

@@ -1,0 +1,418 @@
+"""Processes that end badly: what a call of the recorder has returned from is in the store, once, when it is next opened."""
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing
+from textwrap import dedent
+
+import pytest
+
+import child
+import counterfoil
+from counterfoil.store.seal import verify_chain
+
+#: Records with all of the public API from three threads, rotates its tape every few hundred events, and writes a line to
+#: its output once a call of the recorder has returned.
+AGENTS = """
+    import os, sys, threading
+    import counterfoil
+    from counterfoil import tape
+    from counterfoil.recorder import Recorder
+
+    tape.ROTATE_BYTES = 60_000
+
+    def acknowledging(name, told):
+        inner = getattr(Recorder, name)
+        def call(self, *args, **more):
+            made = inner(self, *args, **more)
+            assert self.dropped == 0
+            os.write(1, f"{name} {told(made, *args)}\\n".encode())
+            return made
+        setattr(Recorder, name, call)
+
+    acknowledging("start", lambda made, *_: made.step_id)
+    acknowledging("end", lambda _, step, *__: step.step_id)
+    acknowledging("access", lambda _, step, *__: step.step_id)
+    acknowledging("handoff", lambda made, *_: made.handoff_id)
+
+    @counterfoil.tool(reads="kb")
+    def search(question):
+        counterfoil.access("crm", query=question, items=["c1", "c2"])
+        return "x" * 500
+
+    @counterfoil.agent
+    def billing(question):
+        return search(question)
+
+    @counterfoil.agent
+    async def triage(question):
+        with counterfoil.step("model", kind="llm", input=question) as span:
+            span.set(usage=counterfoil.Usage(10, 5), model="m", output="ask billing")
+        counterfoil.handoff("billing", mode="escalation", reason=question)
+        return billing(question)
+
+    def serve(name):
+        import asyncio
+        number = 0
+        while True:
+            number += 1
+            with counterfoil.run(name, task="ticket", session=f"{name} {number}", labels={"n": str(number)}):
+                asyncio.run(triage(f"question {number}"))
+
+    def keep_draining():
+        while True:
+            counterfoil.flush(timeout=5)
+
+    threads = [threading.Thread(target=serve, args=(f"desk {n}",), daemon=True) for n in range(3)]
+    if "drain" in sys.argv:
+        threads.append(threading.Thread(target=keep_draining, daemon=True))
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+"""
+
+
+class Doomed:
+    """A process that records until it is killed, and what it has acknowledged."""
+
+    def __init__(self, db, *arguments):
+        self._process = child.start(AGENTS, *arguments, db=db, stderr=None)
+        self.pid = self._process.pid
+        self.told = Counter()
+
+    def read(self, acknowledgements=None):
+        """Take so many acknowledgements; None: all that come until the process is gone."""
+        while acknowledgements is None or acknowledgements > 0:
+            line = self._process.stdout.readline()
+            if not line.endswith("\n"):
+                assert acknowledgements is None, "the process ended by itself"
+                return
+            self.told[line.rstrip()] += 1
+            if acknowledgements is not None:
+                acknowledgements -= 1
+
+    def kill(self, how=signal.SIGKILL):
+        os.kill(self.pid, how)
+        self.read()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        assert self._process.wait(child.SECONDS) == -how
+
+
+@pytest.fixture
+def db(tmp_path):
+    return tmp_path / "x.db"
+
+
+@pytest.fixture
+def doomed(db):
+    """Give a function that starts a process that records to `db`; none outlives the test."""
+    started = []
+
+    def start(*arguments):
+        started.append(Doomed(db, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one._process.poll() is None:
+            one.kill()
+
+
+def written_by(store, pid):
+    """Give the events of a process: kind, step, handoff, status, and the process's own number."""
+    _, rows = store.sql(
+        """SELECT e.kind, e.step_id, json_extract(e.head, '$.handoff'), json_extract(e.head, '$.status'),
+          w.writer || ' ' || json_extract(e.head, '$.q')
+        FROM events e JOIN tapes USING (tape_id) JOIN writers w USING (writer_id) WHERE w.writer LIKE ?""",
+        (f"%-{pid}-%",),
+    )
+    return rows
+
+
+def assert_what_was_told_is_there_once(store, process):
+    """Compare what a process that is gone acknowledged with what the store holds; give how its steps ended."""
+    events = written_by(store, process.pid)
+    numbers = Counter(number for *_, number in events)
+    assert set(numbers.values()) == {1}
+    there = Counter(f"{kind} {step}" for kind, step, *_ in events)
+    there += Counter(f"handoff {handoff}" for kind, _, handoff, status, _ in events if status == "requested")
+    missing = {line: count for line, count in process.told.items() if there[line] < count}
+    assert missing == {}
+    assert {line for line, count in there.items() if line.startswith(("start", "end")) and count > 1} == set()
+    _, rows = store.sql(
+        "SELECT step_id, status FROM steps JOIN processes p USING (process_id) WHERE p.pid = ?",
+        (process.pid,),
+    )
+    statuses = dict(rows)
+    assert len(rows) == len(statuses)
+    assert set(statuses.values()) <= {"ok", "interrupted"}
+    assert {statuses[line.split()[1]] for line in process.told if line.startswith("end")} <= {"ok"}
+    return Counter(statuses.values())
+
+
+def assert_the_store_is_whole(db, store):
+    with closing(sqlite3.connect(db)) as connection:
+        assert verify_chain(connection) is None
+    assert store.troubles() == []
+    # A write(2) of several pages may be cut by the kill: its call had not returned.
+    assert {one.reason for one in store.quarantine()} <= {"the last line is torn"}
+    assert store.undrained_bytes == 0
+    _, ((steps, runs, open_steps),) = store.sql("SELECT sum(steps), count(*), sum(open_steps) FROM runs")
+    _, ((counted,),) = store.sql("SELECT count(*) FROM steps")
+    assert (counted, runs) == (steps, len(store.runs(all=True, limit=None)))
+    assert open_steps == 0
+
+
+def kill_at_random(db, doomed, kills, *arguments):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # shown where the test fails
+    chance = random.Random(seed)
+    ended = Counter()
+    for _ in range(kills // 2):
+        pair = [doomed(*arguments), doomed(*arguments)]
+        for one in pair:
+            one.read(1 + chance.randrange(chance.choice([10, 1000])))
+        for one in pair:
+            time.sleep(chance.random() * 0.02)
+            one.kill()
+        with counterfoil.open(db) as store:
+            for one in pair:
+                ended += assert_what_was_told_is_there_once(store, one)
+    with counterfoil.open(db) as store:
+        assert_the_store_is_whole(db, store)
+        assert not any(process.alive for process in store.processes())
+    assert ended["interrupted"] > 0
+    assert ended["ok"] > 0
+
+
+@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.stress)])
+def test_what_was_acknowledged_is_there_once_after_a_kill_at_any_moment(db, doomed, kills):
+    kill_at_random(db, doomed, kills)
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.stress)])
+def test_a_writer_killed_while_it_drains_loses_nothing_and_stores_nothing_twice(db, doomed, kills):
+    kill_at_random(db, doomed, kills, "drain")
+
+
+def test_an_end_by_sigterm_is_like_any_other(db, doomed):
+    process = doomed()
+    process.read(500)
+    process.kill(signal.SIGTERM)
+    with counterfoil.open(db) as store:
+        assert assert_what_was_told_is_there_once(store, process)["interrupted"] > 0
+        assert_the_store_is_whole(db, store)
+
+
+def test_a_process_that_lives_is_not_taken_for_dead(db, doomed):
+    dead, alive = doomed(), doomed()
+    for one in (dead, alive):
+        one.read(200)
+    dead.kill()
+    with counterfoil.open(db) as store:
+        assert assert_what_was_told_is_there_once(store, dead)["interrupted"] > 0
+        assert {process.pid for process in store.processes() if process.alive} == {alive.pid}
+        _, rows = store.sql(
+            "SELECT DISTINCT status FROM steps JOIN processes p USING (process_id) WHERE p.pid = ?",
+            (alive.pid,),
+        )
+        assert {status for (status,) in rows} <= {"ok", "running"}
+    alive.kill()
+    with counterfoil.open(db) as store:
+        assert_what_was_told_is_there_once(store, alive)
+        assert_the_store_is_whole(db, store)
+
+
+# -- other ends, and forks
+
+
+def steps(db):
+    """Give each step as `parent > name: status`, whatever process it was in."""
+    with counterfoil.open(db) as store:
+        assert_the_store_is_whole(db, store)
+        _, rows = store.sql(
+            "SELECT p.name, s.name, s.status FROM steps s LEFT JOIN steps p ON p.step_id = s.parent_id ORDER BY s.name"
+        )
+    return [f"{parent} > {name}: {status}" for parent, name, status in rows]
+
+
+def test_os_exit_loses_nothing(db):
+    child.run(
+        """
+        import os
+        import counterfoil
+        with counterfoil.run("desk"):
+            with counterfoil.step("done"):
+                pass
+            with counterfoil.step("open"):
+                os._exit(0)
+        """,
+        db=db,
+    )
+    assert steps(db) == ["None > desk: interrupted", "desk > done: ok", "desk > open: interrupted"]
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", "raise SystemExit(1)", "1 / 0", "pass"])
+def test_a_forked_child_tells_its_own_and_leaves_its_parents_steps_to_the_parent(db, end):
+    code = f"""
+        import os, sys
+        import counterfoil
+        def main():
+            with counterfoil.run("desk"):
+                pid = os.fork()
+                if pid == 0:
+                    with counterfoil.step("in child"):
+                        pass
+                    {end}
+                else:
+                    with counterfoil.step("in parent"):
+                        os.waitpid(pid, 0)
+            if pid == 0:
+                os._exit(0)
+        main()
+    """
+    with child.start(code, db=db) as process:
+        process.communicate(timeout=child.SECONDS)
+    assert process.returncode == 0
+    assert steps(db) == ["desk > in child: ok", "desk > in parent: ok", "None > desk: ok"] or steps(db) == [
+        "None > desk: ok",
+        "desk > in child: ok",
+        "desk > in parent: ok",
+    ]
+
+
+def test_a_child_killed_while_its_parent_lives_is_interrupted_alone(db):
+    code = """
+        import os, signal
+        import counterfoil
+        with counterfoil.run("desk"):
+            pid = os.fork()
+            if pid == 0:
+                with counterfoil.step("in child"):
+                    os.kill(os.getpid(), signal.SIGKILL)
+            os.waitpid(pid, 0)
+            with counterfoil.open(os.environ["COUNTERFOIL_DB"]) as store:
+                print(sorted((step.name, step.status) for step in store.steps(store.run("last"))))
+    """
+    assert child.run(code, db=db) == "[('desk', 'running'), ('in child', 'interrupted')]\n"
+    assert steps(db) == ["None > desk: ok", "desk > in child: interrupted"]
+
+
+def test_a_parent_killed_while_its_child_lives_is_interrupted_alone(db):
+    code = """
+        import os, signal, sys
+        import counterfoil
+        with counterfoil.run("desk"):
+            if os.fork():
+                os.kill(os.getpid(), signal.SIGKILL)
+            with counterfoil.step("in child"):
+                print("recorded", flush=True)
+                sys.stdin.readline()
+            os._exit(0)
+    """
+    with child.start(code, db=db) as process:
+        assert process.stdout.readline() == "recorded\n"
+        process.wait(child.SECONDS)
+        with counterfoil.open(db) as store:
+            found = {step.name: step.status for step in store.steps(store.run("last"))}
+        process.communicate("go on\n", timeout=child.SECONDS)
+    assert found == {"desk": "interrupted", "in child": "running"}
+    assert steps(db) == ["None > desk: interrupted", "desk > in child: ok"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_children_lose_nothing(db, tmp_path, method):
+    program = tmp_path / "program.py"
+    program.write_text(
+        dedent(
+            """
+            import multiprocessing, sys
+            import counterfoil
+
+            def work(number, traceparent):
+                with counterfoil.run(f"child {number}", traceparent=traceparent):
+                    for one in range(20):
+                        with counterfoil.step(f"step {one}"):
+                            pass
+
+            if __name__ == "__main__":
+                context = multiprocessing.get_context(sys.argv[1])
+                with counterfoil.run("desk"):
+                    here = counterfoil.traceparent()
+                    children = [context.Process(target=work, args=(number, here)) for number in range(3)]
+                    for one in children:
+                        one.start()
+                    for one in children:
+                        one.join()
+                        assert one.exitcode == 0
+            """
+        )
+    )
+    child.run("import runpy, sys; runpy.run_path(sys.argv[2], run_name='__main__')", method, program, db=db)
+    told = Counter(one.split(" > ")[0] for one in steps(db))
+    assert told == {"None": 1, "desk": 3, "child 0": 20, "child 1": 20, "child 2": 20}
+    assert {one.split(": ")[1] for one in steps(db)} == {"ok"}
+
+
+def test_forks_while_threads_record_and_drain_lose_nothing(db):
+    code = """
+        import os, threading
+        import counterfoil
+        from counterfoil import tape
+        tape.ROTATE_BYTES = 20_000
+        stop = threading.Event()
+        def serve(name):
+            while not stop.is_set():
+                with counterfoil.run(name), counterfoil.step(f"of {name}"):
+                    pass
+        def keep_draining():
+            while not stop.is_set():
+                counterfoil.flush()
+        threads = [threading.Thread(target=serve, args=(f"thread {n}",)) for n in range(2)]
+        threads.append(threading.Thread(target=keep_draining))
+        for one in threads:
+            one.start()
+        for number in range(15):
+            pid = os.fork()
+            if pid == 0:
+                for _ in range(20):
+                    with counterfoil.run("forked"), counterfoil.step("of forked"):
+                        pass
+                recorder, = counterfoil.recorder.all_recorders()
+                os._exit(recorder.dropped)
+            assert os.waitpid(pid, 0)[1] == 0
+        stop.set()
+        for one in threads:
+            one.join()
+    """
+    child.run(code, db=db, stderr=None)
+    told = Counter(steps(db))
+    assert told["None > forked: ok"] == told["forked > of forked: ok"] == 15 * 20
+    for name in ("thread 0", "thread 1"):
+        assert told[f"None > {name}: ok"] == told[f"{name} > of {name}: ok"] > 0
+    assert len(told) == 6
+
+
+def test_what_daemon_threads_record_to_the_very_end_is_there(db):
+    code = """
+        import os, threading, time
+        import counterfoil
+        def serve():
+            while True:
+                with counterfoil.run("daemon"):
+                    os.write(1, b".")
+        threading.Thread(target=serve, daemon=True).start()
+        time.sleep(0.3)
+    """
+    with child.start(code, db=db, COUNTERFOIL_DRAIN="on") as process:
+        printed, complained = process.communicate(timeout=child.SECONDS)
+    assert (process.returncode, complained) == (0, "")
+    told = Counter(steps(db))
+    assert set(told) <= {"None > daemon: ok", "None > daemon: interrupted"}
+    assert sum(told.values()) - len(printed) in {0, 1}
