@@ -110,29 +110,39 @@ class _Default(Rule, frozen=True):
 
 # --- the default rules -------------------------------------------------------------------------------------
 #
-# A string inside JSON inside a string inside JSON ends with a quote behind three backslashes: at depth n a
-# quote has 2**n - 1 of them. Group `b` below holds the backslashes of the quote that opens a value. Before a
-# later quote, `b` alone closes the value, two `b` and one more belong to a quote deeper inside, and a
-# multiple of twice (`b` and one) in front of either is text. Any other number belongs to a string around.
-
+# JSON makes of a quote behind n backslashes one behind 2n + 1, Python's repr one behind 2n: 1, 3, 7 are JSON in
+# JSON, 5 is JSON in a repr in JSON. Group `b` below holds those of the quote that opens a value; `b` alone closes
+# it, fewer belong to a string around. In JSON only, an odd multiple of (`b` and one) in front of `b` belongs to
+# a quote deeper inside, an even one is text. With a repr around either may be the other: it closes the value
+# only where the JSON goes on behind it, else more is taken than need be, up to the end of the string around.
 _SPACE: Final = r"(?:\s|\\++[nrt])*+"
-_DEPTHS: Final = r"\\{15}|\\{7}|\\{3}|\\"
-_QUOTE: Final = rf'(?P<q>(?P<b>(?:{_DEPTHS})?+)")'
+_ONLY_JSON: Final = "|".join(rf"\\{{{2**depth - 1}}}" for depth in range(6, 0, -1))
+_MIXED: Final = r"\\(?:\\\\)++"
+_QUOTE: Final = rf'(?P<q>(?P<b>(?:{_ONLY_JSON})?(?=")|(?P<mixed_b>{_MIXED}))")'
 
 
 def _inside(b: str) -> str:
     """Give the pattern for the inside, not empty, of a string in quotes with the backslashes of group `b`."""
-    return rf'(?:[^"\\]++|\\++(?!")|(?:(?:(?P={b})\\){{2}})*+(?P={b})\\(?P={b})")++'
+    goes_on = (
+        rf"{_SPACE}[,}}\]](?:[\s\d,.eE+{{}}\[\]-]|true|false|null|\\++[nrt])*+"
+        rf'(?:(?P={b})"(?![\s,:}}\]]|\\++[nrt])|(?!(?P={b}))\\*+")'
+    )
+    return (
+        rf'(?:[^"\\]++|\\++(?!")|(?:(?:(?P={b})\\){{2}})*+(?P={b})\\(?P={b})"'
+        rf'|(?=\\(?:\\\\)*+")(?P={b})(?(mixed_{b})(?:\\\\)++|(?:(?:(?P={b})\\){{2}})++)"(?!{goes_on}))++'
+    )
 
 
-_CLOSE: Final = r"(?:(?:(?:(?P=b)\\){2})*+(?P=q))"
+_CLOSE: Final = r'(?(mixed_b)(?P=b)(?:\\\\)*+"|(?:(?:(?P=b)\\){2})*+(?P=q))'
 _STRING: Final = rf"(?P=q){_inside('b')}{_CLOSE}?+"
 _SCALAR: Final = r"(?:-?\d[\d.eE+-]*+|true|false)(?!\w)"
 _LIST: Final = rf'\[{_SPACE}(?:(?P=q)(?:{_inside("b")})?+{_CLOSE}|[^"\\\[\]{{}}]|\\++[nrt])++\]'
+# A name that ends in a backslash looks like one in a repr: the next string begins with another quote.
+_NOT_IN_REPR: Final = r'(?:[^"\\]++|\\++(?!"))*+(?:"|(?:(?<=[\s,{\[])|(?<=\\[nrt]))(?!(?P=q))\\++")'
 # `"password": "..."`, and `"name": "password", "value": "..."` as environments and headers are often listed.
 _FIELD: Final = (
     rf"{_QUOTE}(?P<sep>{_SPACE}(?:,{_SPACE}(?P=q)value(?P=q){_SPACE})?+:{_SPACE})"
-    rf"(?:{_STRING}|{_SCALAR}|{_LIST})"
+    rf"(?:{_STRING}|(?(mixed_b)(?!{_NOT_IN_REPR}))(?:{_SCALAR}|{_LIST}))"
 )
 
 # What stands behind `password:` or `token =` in code and in prose.
@@ -152,18 +162,25 @@ _WORD: Final = (
     r"(?:[^\s\"'\\&,;)<]|[&,;)](?=[^\s\"'\\&,;)<])(?!\w{1,40}=)|<(?!/)|\\++(?:u[0-9a-f]{4}|/))++"
 )
 # A quote that opens a value, not one that closes a string which ends in `password=`.
-_OPENS: Final = rf"(?P<b2>{_DEPTHS})\"(?![\s,:}}\]]|\\++[nrt])"
-_SINGLE: Final = r"(?:[^'\"\\]|\\++(?!\"))++"
+_OPENS: Final = rf'(?P<b2>(?:{_ONLY_JSON})(?=")|(?P<mixed_b2>{_MIXED}))"(?![\s,:}}\]]|\\++[nrt])'
+# A repr escapes single quotes, JSON does not. Double ones may be inside where the value is sure to be closed.
+_OPENS_SINGLE: Final = r"(?P<e>\\*+)'"
+_PLAIN: Final = r"[^'\"\\]++|\\++(?!['\"])|(?P=e)\\++'"
+_SINGLE: Final = (
+    rf"(?:(?P<s>{_PLAIN})(?:{_PLAIN})*+)?"
+    rf"(?:(?P<d>\\(?:\\\\)*+)\"(?!{_SPACE}[,:}}\]](?!(?:{_PLAIN})*+(?P=e)')|\\*+\")"
+    rf"(?:{_PLAIN}|(?P=d)(?:\\\\)*+\")*+(?=(?P=e)'\s*[,}})\]]))?(?(s)|(?(d)|(?!)))"
+)
 _SCHEME: Final = r"(?:bearer|basic|digest|token|apikey|negotiate) {1,4}"
 # A digit, `_`, `=`, camelCase or twenty characters: a secret rather than the next word of a sentence.
 _UNLIKE_PROSE: Final = r"(?=[^\s\"'\\]{6})(?=[^\s\"'\\]{20}|[^\s\"'\\]{0,64}?(?:[\d_=]|(?-i:[a-z][A-Z])))"
 _ASSIGNED: Final = (
-    r"(?P<gap>(?:'\]?|\\++\"\]|\*\*|`)?+"
+    rf"(?P<gap>(?:\\*+'(?:\]|,{_SPACE}\\*+'value\\*+')?+|\\++\"\]|\*\*|`)?+"
     rf"(?: {{0,4}}(?:=>|:=|={{1,3}})(?:\*\*)? {{0,4}}(?:{_SCHEME})?+"
     r"| {0,4}:(?!:|//)(?:\*\*)? {0,4}"
-    rf"(?(sure)(?:{_SCHEME})?+|(?:{_SCHEME}|(?=\\++\"|'|b')|{_UNLIKE_PROSE}))"
+    rf"(?(sure)(?:{_SCHEME})?+|(?:{_SCHEME}|(?=\\++['\"]|'|b\\*+')|{_UNLIKE_PROSE}))"
     r"|>(?=[^<>\s\"\\]{1,256}</))"
-    rf"(?:{_OPENS}|(?P<single>[bruf]{{0,2}}')(?![\s,:}}\])]))?)"
+    rf"(?:{_OPENS}|(?P<single>[bruf]{{0,2}}{_OPENS_SINGLE})(?![\s,:}}\])]))?)"
     rf"(?(b2){_inside('b2')}|(?(single){_SINGLE}|{_WORD}))"
 )
 # Of a field (`q`, `sep`) or an assignment (`gap`): a group that did not take part is empty.
@@ -290,7 +307,7 @@ DEFAULT_RULES: Final[tuple[Rule, ...]] = (
     _Default(
         "cookie",
         rf"(?i)(?P<name>cookies?)(?:{_FIELD}"
-        r"|(?P<gap>'?: {0,4}(?:b?')?)[^\s\"'\\;=&]{1,80}=[^\s\"'\\;]*+(?:; ?[^\s\"'\\;]++)*+)",
+        r"|(?P<gap>(?:\\*+')?+: {0,4}(?:b?\\*+')?)[^\s\"'\\;=&]{1,80}=[^\s\"'\\;]*+(?:; ?[^\s\"'\\;]++)*+)",
         ("cookie",),
         _NAMED_KEEP,
     ),
@@ -299,7 +316,7 @@ DEFAULT_RULES: Final[tuple[Rule, ...]] = (
         r"(?i)(?P<name>(?:password|passwd|passphrase|token|secret|[_-]key)"
         rf"{_behind(('--',), *(f'[a-z0-9_-]{{{n}}}' for n in range(4, 25)))})"
         rf"(?:(?P<list>{_QUOTE}{_SPACE},{_SPACE}(?P=q)){_inside('b')}"
-        rf"|(?P<gap>(?P<single>(?:',)? {{1,4}}')| {{1,4}}(?:{_OPENS})?)"
+        rf"|(?P<gap>(?P<single>(?:\\*+',)? {{1,4}}{_OPENS_SINGLE})| {{1,4}}(?:{_OPENS})?)"
         rf"(?!-)(?(b2){_inside('b2')}|(?(single){_SINGLE}|{_WORD})))",
         ("passw", "passph", "secret", "_key", "-key", *_TOKEN),
         r"\g<name>\g<list>\g<gap>{}",
@@ -440,8 +457,6 @@ _decode_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_string: Final = msgspec.json.Decoder(str).decode
 # A string of JSON, and the colon if it is a key.
 _A_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"(\s*+:)?+')
-
-
 #: What is put in the place of a stretch of a part: where it begins and ends, and the new text.
 _Edit: TypeAlias = tuple[int, int, bytes]
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 
 import pytest
 from langchain_openai import ChatOpenAI
@@ -91,6 +92,12 @@ def assert_each_run_is_whole(store, runs):
         assert set(TOKEN.findall(f"{one.reason} {one.payload} {one.answer}")) == {tokens[one.run_id]}
 
 
+def most_at_once(store):
+    moments = [(run.started_ns, 1) for run in store.runs(limit=None)]
+    moments += [(run.ended_ns, -1) for run in store.runs(limit=None)]
+    return max(accumulate(change for _, change in sorted(moments)))
+
+
 def assert_each_step_has_its_own_end(store):
     _, told = store.sql(
         """SELECT kinds, count(*) FROM (
@@ -119,6 +126,7 @@ def test_many_runs_at_once_are_kept_apart(db, runs, in_flight):
     assert answers == [f"token-{number:05}" for number in range(runs)]
     assert_nothing_is_kept_in_memory(db)
     with counterfoil.open(db) as store:
+        assert most_at_once(store) == in_flight
         assert_each_run_is_whole(store, runs)
         assert_each_step_has_its_own_end(store)
 

@@ -183,6 +183,12 @@ values = st.recursive(
     max_leaves=8,
 )  # fmt: skip
 parts = values.map(msgspec.json.encode)
+nestings = st.lists(
+    st.sampled_from([json.dumps, repr, lambda text: json.dumps({"b": text}), lambda text: repr({"b": text})]),
+    max_size=4,
+)
+around_it = st.text("\"'\\ ,:{}[]ab1\n", max_size=6)
+hostile = st.tuples(around_it, around_it).map(CANARY.join)
 thorough = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -233,7 +239,7 @@ class TestWhatIsTakenOut:
         part = msgspec.json.encode(nested([text, "kept"], depth))
         assert json.loads(redact(part)) == nested([TEXTS[text], "kept"], depth)
 
-    @pytest.mark.parametrize("depth", range(4))
+    @pytest.mark.parametrize("depth", range(6))
     @pytest.mark.parametrize(("name", "value", "rule"), FIELDS)
     def test_secrets_under_their_name(self, name, value, rule, depth):
         before, after = ({"a": [1], name: inside, "z": "kept"} for inside in (value, f"[redacted:{rule}]"))
@@ -276,6 +282,61 @@ class TestWhatIsTakenOut:
     def test_every_default_rule_has_an_example_here(self, rule):
         marks = [*TEXTS.values(), *(f"[redacted:{name}]" for _, _, name in FIELDS)]
         assert any(f"[redacted:{rule}]" in mark for mark in marks)
+
+
+class TestSecretsInReprs:
+    """What stands in the text of an error: Python's repr leaves `"` alone, and doubles what escapes it."""
+
+    @pytest.mark.parametrize("times", [1, 2, 3])
+    @pytest.mark.parametrize("depth", range(4))
+    @pytest.mark.parametrize(("name", "value", "rule"), FIELDS)
+    def test_json_in_json_in_a_repr(self, name, value, rule, depth, times):
+        text = json.dumps(nested({"a": [1], name: value, "z": "kept"}, depth))
+        for _ in range(times):
+            text = repr({"body": text})
+        redacted = redact(msgspec.json.encode(text))
+        assert f"[redacted:{rule}]" in json.loads(redacted)
+        for secret in (CANARY, "C4n4ry", "VALUE9", "4711", "1500", "true"):
+            assert secret.encode() not in redacted
+
+    @pytest.mark.parametrize("text", TEXTS)
+    def test_a_text_in_a_repr(self, text):
+        redacted = redact(msgspec.json.encode(repr({"body": json.dumps({"a": text})})))
+        assert CANARY.encode() not in redacted
+        assert b"[redacted:" in redacted
+
+    def test_what_is_beside_it_stays(self):
+        body = json.dumps({"config": json.dumps({"a": 1, "client_secret": CANARY, "z": "kept"})})
+        text = f"Error invoking tool 'send' with kwargs {{'body': {body!r}, 'n': 'kept'}}"
+        assert json.loads(redact(msgspec.json.encode(text))) == text.replace(CANARY, "[redacted:secret]")
+
+    @pytest.mark.parametrize(
+        "value", [f'{{"user": "a", "key": "{CANARY}"}}', f'a"{CANARY}', f"it's \"{CANARY}"]
+    )
+    def test_quotes_in_the_value_of_a_dict(self, value):
+        text = json.loads(redact(msgspec.json.encode(repr({"secret": value, "z": "kept"}))))
+        assert text == "{'secret': '[redacted:secret]', 'z': 'kept'}"
+
+    def test_a_repr_in_a_repr_escapes_single_quotes(self):
+        text = repr(repr({"password": CANARY, "headers": {"Cookie": f"a={CANARY}"}, "z": '"it\'s"'}))
+        redacted = json.loads(redact(msgspec.json.encode(text)))
+        assert "\\'password\\': \\'[redacted:password]\\', " in redacted
+        assert CANARY not in redacted
+
+    def test_values_that_stand_beside_their_name(self):
+        text = repr({"env": [{"name": "DB_PASSWORD", "value": CANARY}]})
+        assert json.loads(redact(msgspec.json.encode(text))) == text.replace(CANARY, "[redacted:password]")
+
+    @given(hostile, nestings)
+    @thorough
+    def test_whatever_is_around_and_inside(self, value, around):
+        text = json.dumps({"a": 1, "client_secret": value, "z": "kept"})
+        for wrap in around:
+            text = wrap(text)
+        redacted = redact(msgspec.json.encode(text))
+        assert CANARY.encode() not in redacted
+        assert b"[redacted:secret]" in redacted
+        json.loads(redacted)
 
 
 class TestWhatIsLeftAlone:
@@ -394,7 +455,8 @@ class TestHostileText:
             '"token":[', '"token":["a",', 'name":"token","value":"', "password=a&", "password='",
             'secret=\\"',
             "secret>", "secret: f(", "bearer ", "bearer aaaaaaaa", "basic aaaa", "cookie: a=",
-            "cookie: a=b; ",
+            "cookie: a=b; ", "secret='\\\"a", "secret': '", "secret=\\\\'a", 'token\\\\\\": 1 ', 'token\\\\\\": \\\\\\"a',
+            'token\\\\": \\\\"a\\\\\\\\"',
             "api key: ", "key", "authorization: bearer ", "[redacted:x]", "\n", "é", "&a", "k_live_",
         ],
     )  # fmt: skip
