@@ -27,7 +27,9 @@ CASES = {
     "counterfoil": "Counterfoil, redaction on (default)",
     "openinference": "OpenInference, batch processor, null exporter",
 }
-WORDS = "the order was paid on invoice number and the refund policy says that amount please check status ".split()
+WORDS = (
+    "the order was paid on invoice number and the refund policy says that amount please check status ".split()
+)
 
 
 def build_agent() -> Any:
@@ -48,15 +50,17 @@ def build_agent() -> Any:
             offered = [{"type": "function", "function": {"name": t.name, "parameters": {}}} for t in tools]
             return self.bind(tools=offered)
 
-        def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        def _generate(
+            self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+        ) -> ChatResult:
             done = sum(1 for message in messages if message.type == "tool")
             usage = {"input_tokens": 800, "output_tokens": 40, "total_tokens": 840}
             calls = []
             if done < 2:
-                arguments = {"query": " ".join(WORDS * 2), "limit": 10}
+                arguments = {"query": " ".join([TEXT] * 2), "limit": 10}
                 calls = [{"name": "search", "args": arguments, "id": f"call_{done}", "type": "tool_call"}]
             answer = AIMessage(
-                content=" ".join(WORDS * 4),
+                content=" ".join([TEXT] * 4),
                 tool_calls=calls,
                 usage_metadata=usage,
                 response_metadata={"model_name": self.model_name, "finish_reason": "stop"},
@@ -66,9 +70,9 @@ def build_agent() -> Any:
     @tool
     def search(query: str, limit: int) -> str:
         """Search the knowledge base."""
-        return " ".join(WORDS * 8)
+        return " ".join([TEXT] * 8)
 
-    return create_agent(Scripted(), [search], name="support", system_prompt=" ".join(WORDS * 6))
+    return create_agent(Scripted(), [search], name="support", system_prompt=" ".join([TEXT] * 6))
 
 
 def noop_handler() -> Any:
@@ -110,7 +114,7 @@ def child(case: str, runs: int, folder: str) -> None:
         provider = TracerProvider()
         provider.add_span_processor(BatchSpanProcessor(Null()))
         LangChainInstrumentor().instrument(tracer_provider=provider)
-    prompt = {"messages": [("user", " ".join(WORDS * 3))]}
+    prompt = {"messages": [("user", " ".join([TEXT] * 3))]}
     agent.invoke(prompt, {"callbacks": [counter]})
     callbacks = type(counter).calls
     for _ in range(5):
@@ -145,7 +149,16 @@ def main() -> None:
                 if case == "counterfoil-off":
                     environment["COUNTERFOIL_REDACT"] = "off"
                 answer = subprocess.run(
-                    [sys.executable, __file__, "--child", case, "--runs", str(options.runs), "--folder", folder],
+                    [
+                        sys.executable,
+                        __file__,
+                        "--child",
+                        case,
+                        "--runs",
+                        str(options.runs),
+                        "--folder",
+                        folder,
+                    ],
                     env=environment,
                     check=True,
                     capture_output=True,
@@ -155,7 +168,9 @@ def main() -> None:
                 seen[case].append(one["cpu"])
                 callbacks = one["callbacks"]
     base = seen["noop"]
-    print(f"{callbacks} callbacks a run; {options.rounds} rounds of {options.runs} runs; caller's CPU, medians")
+    print(
+        f"{callbacks} callbacks a run; {options.rounds} rounds of {options.runs} runs; caller's CPU, medians"
+    )
     print(f"{'case':48} {'ms a run':>9} {'x no-op (min-max)':>20} {'added us a callback':>20}")
     for case, title in CASES.items():
         ratios = [mine / theirs for mine, theirs in zip(seen[case], base, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable  # noqa: TC003  # msgspec reads the annotations when the code runs
 from typing import Any
 
 import msgspec

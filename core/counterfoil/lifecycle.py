@@ -76,6 +76,8 @@ class Lifecycle:
         is: by default that of the nearest agent step above. `messages` are the chat messages of the input, `input`
         is all else of it. `offers` are the tool definitions a model could choose from.
         """
+        if parent is None:
+            self._pen.warm()  # before the clock is read: our own start is no part of the run
         now = ids.now_ns() if t is None else t
         kind, name = _kind(kind), _name(name)
         call_id, native_id = _id(call_id), _id(native_id)

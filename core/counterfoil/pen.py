@@ -10,6 +10,7 @@ from counterfoil import ids
 from counterfoil.conversation import Conversation, Listed
 from counterfoil.events import Head, Message, Text, decode_text, encode
 from counterfoil.guard import guarded, report
+from counterfoil.imports import importing
 from counterfoil.plugins import collect_redactors
 from counterfoil.snapshot import snapshot, text_of
 from counterfoil.tape import Tape
@@ -69,7 +70,8 @@ class Pen:
         added = tuple(redactors)
         if not added:
             return
-        from counterfoil import redact  # noqa: PLC0415  # see _build_redact
+        with importing():
+            from counterfoil import redact  # noqa: PLC0415  # see _build_redact
 
         for one in added:
             if not isinstance(one, redact.Rule) and not callable(one):
@@ -140,10 +142,6 @@ class Pen:
             writer = tape.begin()
             if not writer:
                 break
-            if self._began:
-                self._began = False
-                for call in _on_new_tape:
-                    call(self.path)
             conversation = self._conversation
             listed: Listed | None = None
             fresh: dict[bytes, int] | None = None
@@ -173,6 +171,10 @@ class Pen:
                     conversation.remember(listed, step.step_id, output=output)
                 elif fresh:
                     conversation.remember_fresh(fresh)
+                if self._began:
+                    self._began = False
+                    for call in _on_new_tape:
+                        call(self.path)
                 if self.dropped > self._owned_up:
                     self._own_up()
                 return
@@ -188,11 +190,19 @@ class Pen:
         text = Text(place="counterfoil.tape", error_type="EventsLost", error_message=message)
         self.put({"k": "trouble", "t": ids.now_ns(), "count": count}, text)
 
+    @guarded
+    def warm(self) -> None:
+        """Do beforehand what the first event would wait for: open the tape, load plugins, build the redaction."""
+        if self._redact is None:
+            self.tape.begin()
+            self._build_redact()
+
     def _build_redact(self) -> Callable[[bytes], bytes]:
         if os.environ.get("COUNTERFOIL_REDACT") == "off":
             self._redact = _as_it_is
             return _as_it_is
-        from counterfoil import redact  # noqa: PLC0415  # its patterns take longer than all else of ours to import
+        with importing():
+            from counterfoil import redact  # noqa: PLC0415  # takes longer than all else of ours to import
 
         rules = collect_redactors()
         built = redact.build((*redact.DEFAULT_RULES, *(rules or ()), *self._redactors))

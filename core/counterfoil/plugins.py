@@ -6,7 +6,6 @@ pluggy collects, once; what it collected is kept as tuples of plain functions.
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,6 +14,7 @@ import pluggy
 from counterfoil import hookspecs
 from counterfoil.adapters import Adapter
 from counterfoil.guard import report
+from counterfoil.imports import importing
 from counterfoil.snapshot import text_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ class _Loader:
     """What the plugins are, looked for once. Nothing is reported before it is known: a report asks for redactors."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
         self.busy = False
         self.manager: pluggy.PluginManager | None = None
         self.plugins: tuple[Plugin, ...] = ()
@@ -55,7 +54,7 @@ class _Loader:
     def load(self) -> pluggy.PluginManager | None:
         """Load every plugin; None while that is under way (a plugin that records as it is imported)."""
         problems: list[tuple[str, BaseException]] = []
-        with self.lock:
+        with importing():  # so that threads which come at once load a plugin once
             if self.manager is None and not self.busy:
                 self.busy = True
                 try:
@@ -74,7 +73,7 @@ class _Loader:
         """Give what the plugins' functions for `hook` give, each called by itself; None while that is under way."""
         manager = self.load()
         problems: list[tuple[str, BaseException]] = []
-        with self.lock:
+        with importing():
             if manager is None or self.busy:
                 return None
             found = self.collected.get(hook)
@@ -93,7 +92,6 @@ _loader = _Loader()
 
 
 def _in_child() -> None:
-    _loader.lock = threading.RLock()
     _loader.busy = False
 
 
@@ -199,7 +197,8 @@ def reset() -> None:
 
 def collect_redactors() -> tuple[Redactor, ...] | None:
     """Give the redactors of all plugins; None while they are being loaded."""
-    from counterfoil.redact import Rule  # noqa: PLC0415  # most who ask for plugins ask for none of these
+    with importing():
+        from counterfoil.redact import Rule  # noqa: PLC0415  # most who ask for plugins ask for none of these
 
     return _loader.collect("register_redactors", lambda one: isinstance(one, Rule) or callable(one))
 

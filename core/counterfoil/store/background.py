@@ -13,10 +13,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from counterfoil.guard import guarded, report
+from counterfoil.imports import importing
 from counterfoil.recorder import all_recorders, recorder_at
 
 if TYPE_CHECKING:
     from counterfoil.recorder import Recorder
+    from counterfoil.store.ingest import Drainer
 
 __all__ = ["attend", "flush"]
 
@@ -50,9 +52,7 @@ def attend(recorder: Recorder) -> None:
 
 @guarded
 def _keep_draining(recorder: Recorder, stop: threading.Event) -> None:
-    from counterfoil.store.ingest import Drainer  # noqa: PLC0415  # the host's thread need not wait for SQLite
-
-    drainer = Drainer(recorder.path)
+    drainer: Drainer | None = None
     seen = drained = 0
     pause = TICK_SECONDS
     try:
@@ -64,14 +64,15 @@ def _keep_draining(recorder: Recorder, stop: threading.Event) -> None:
             if events == drained or not calm:
                 continue
             try:
+                drainer = drainer or _drainer(recorder)
                 if not drainer.drain().busy:
                     drained = events
             except Exception as error:
                 report("counterfoil.store.background", error)
-                drainer.close()
                 pause = REST_SECONDS
     finally:
-        drainer.close()
+        if drainer is not None:
+            drainer.close()
 
 
 def _at_exit() -> None:
@@ -109,11 +110,16 @@ def _flush_one(recorder: Recorder, deadline: float) -> bool:
 
 
 def _drain(recorder: Recorder, deadline: float) -> bool:
-    from counterfoil.store.ingest import Drainer  # noqa: PLC0415  # as above
-
-    drainer = Drainer(recorder.path)
+    drainer = _drainer(recorder)
     try:
         done = drainer.drain(wait=max(0.0, deadline - time.monotonic()), deadline=deadline, price=True)
     finally:
         drainer.close()
     return not done.busy and done.left_bytes == 0
+
+
+def _drainer(recorder: Recorder) -> Drainer:
+    with importing():
+        from counterfoil.store.ingest import Drainer  # noqa: PLC0415  # the host's thread need not wait for SQLite
+
+    return Drainer(recorder.path)
