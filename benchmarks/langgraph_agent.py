@@ -27,9 +27,7 @@ CASES = {
     "counterfoil": "Counterfoil, redaction on (default)",
     "openinference": "OpenInference, batch processor, null exporter",
 }
-WORDS = (
-    "the order was paid on invoice number and the refund policy says that amount please check status ".split()
-)
+TEXT = "the order was paid on invoice number and the refund policy says that amount please check status"
 
 
 def build_agent() -> Any:

@@ -262,7 +262,7 @@ def _find(store: str) -> Step | None:
 
 
 def _in_child() -> None:
-    global _lock  # noqa: PLW0603  # what another thread held at the fork, nobody lets go of in the child
+    global _lock  # what another thread held at the fork, nobody lets go of in the child
     _lock = threading.Lock()
     for tracker in _trackers.values():
         tracker.lock = threading.RLock()

@@ -63,7 +63,7 @@ def is_tainted(path: str) -> bool:
 
 
 def _before() -> None:
-    global _waiting  # noqa: PLW0603  # what threads of this process look at
+    global _waiting  # what threads of this process look at
     _waiting += 1
     _held.holders = []
     until = time.monotonic() + SECONDS
@@ -74,7 +74,7 @@ def _before() -> None:
 
 
 def _in_parent() -> None:
-    global _waiting  # noqa: PLW0603  # as above
+    global _waiting  # as above
     for holder in _held.holders:
         holder.lock.release()
     _held.holders = []
@@ -82,7 +82,7 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    global _waiting  # noqa: PLW0603  # as above
+    global _waiting  # as above
     _waiting = 0
     _held.holders = []
     for holder in list(_holders):
