@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.events import Item, Usage
-from counterfoil.imports import importing
+from counterfoil.forklock import importing
 from counterfoil.plain import access, agent, handoff, run, score, step, tool, traceparent, wrap
 from counterfoil.plugins import hookimpl
 from counterfoil.recorder import Recorder, on_first_event, recorder_at
@@ -56,7 +56,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'counterfoil' has no attribute {name!r}")
     import importlib  # noqa: PLC0415  # only where something lazy is asked for
 
-    with importing():
+    with importing:
         value = getattr(importlib.import_module(module), name)
     globals()[name] = value
     return value
@@ -71,14 +71,14 @@ def flush(db: str | os.PathLike[str] | None = None, *, timeout: float = 10.0) ->
 
     Waits at most `timeout` seconds, also for another process that is doing the same.
     """
-    with importing():
+    with importing:
         from counterfoil.store.background import flush as flush_store  # noqa: PLC0415  # see _LAZY
 
     return flush_store(db, timeout=timeout) or False
 
 
 def _attend(recorder: Recorder) -> None:
-    with importing():
+    with importing:
         from counterfoil.store.background import attend  # noqa: PLC0415  # see _LAZY
 
     attend(recorder)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from counterfoil import ids
 from counterfoil.conversation import Conversation, Listed
 from counterfoil.events import Head, Message, Text, decode_text, encode
+from counterfoil.forklock import importing
 from counterfoil.guard import guarded, report
-from counterfoil.imports import importing
 from counterfoil.plugins import collect_redactors
 from counterfoil.snapshot import snapshot, text_of
 from counterfoil.tape import Tape
@@ -70,7 +70,7 @@ class Pen:
         added = tuple(redactors)
         if not added:
             return
-        with importing():
+        with importing:
             from counterfoil import redact  # noqa: PLC0415  # see _build_redact
 
         for one in added:
@@ -201,7 +201,7 @@ class Pen:
         if os.environ.get("COUNTERFOIL_REDACT") == "off":
             self._redact = _as_it_is
             return _as_it_is
-        with importing():
+        with importing:
             from counterfoil import redact  # noqa: PLC0415  # takes longer than all else of ours to import
 
         rules = collect_redactors()

@@ -13,8 +13,8 @@ import pluggy
 
 from counterfoil import hookspecs
 from counterfoil.adapters import Adapter
+from counterfoil.forklock import importing
 from counterfoil.guard import report
-from counterfoil.imports import importing
 from counterfoil.snapshot import text_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _Loader:
     def load(self) -> pluggy.PluginManager | None:
         """Load every plugin; None while that is under way (a plugin that records as it is imported)."""
         problems: list[tuple[str, BaseException]] = []
-        with importing():  # so that threads which come at once load a plugin once
+        with importing:  # so that threads which come at once load a plugin once
             if self.manager is None and not self.busy:
                 self.busy = True
                 try:
@@ -73,7 +73,7 @@ class _Loader:
         """Give what the plugins' functions for `hook` give, each called by itself; None while that is under way."""
         manager = self.load()
         problems: list[tuple[str, BaseException]] = []
-        with importing():
+        with importing:
             if manager is None or self.busy:
                 return None
             found = self.collected.get(hook)
@@ -197,7 +197,7 @@ def reset() -> None:
 
 def collect_redactors() -> tuple[Redactor, ...] | None:
     """Give the redactors of all plugins; None while they are being loaded."""
-    with importing():
+    with importing:
         from counterfoil.redact import Rule  # noqa: PLC0415  # most who ask for plugins ask for none of these
 
     return _loader.collect("register_redactors", lambda one: isinstance(one, Rule) or callable(one))

@@ -11,7 +11,6 @@ import errno
 import itertools
 import os
 import sys
-import threading
 import time
 import weakref
 from contextlib import suppress
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from counterfoil import ids
 from counterfoil.events import FORMAT, Head, Text, encode
+from counterfoil.forklock import ForkLock
 from counterfoil.guard import report
 from counterfoil.version import __version__
 
@@ -41,7 +41,7 @@ _FIRST_NUMBER: Final = 64
 
 # One lock for all tapes of a process, and never for a plain write: a fork waits for it, so that no child comes to
 # hold a descriptor that nobody knows of (it would keep the parent's lock for as long as the child lives).
-_lock = threading.RLock()
+_lock: Final = ForkLock()
 
 
 def folder_of(store: str) -> str:
@@ -273,23 +273,13 @@ class Tape:
 _tapes: weakref.WeakSet[Tape] = weakref.WeakSet()
 
 
-def _before_fork() -> None:
-    _lock.acquire()
-
-
-def _in_parent() -> None:
-    _lock.release()
-
-
 def _in_child() -> None:
-    global _lock
-    _lock = threading.RLock()
     for tape in list(_tapes):
         tape._after_fork()  # noqa: SLF001  # the same module's
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _locked_high(fd: int) -> int:

@@ -12,8 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from counterfoil.forklock import importing
 from counterfoil.guard import guarded, report
-from counterfoil.imports import importing
 from counterfoil.recorder import all_recorders, recorder_at
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _drain(recorder: Recorder, deadline: float) -> bool:
 
 
 def _drainer(recorder: Recorder) -> Drainer:
-    with importing():
+    with importing:
         from counterfoil.store.ingest import Drainer  # noqa: PLC0415  # the host's thread need not wait for SQLite
 
     return Drainer(recorder.path)
