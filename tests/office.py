@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from typing import Any
 
 from langchain.agents import create_agent
@@ -14,6 +15,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 import counterfoil
+from counterfoil.store.read import Store
 from scripted_model import ScriptedModel, says
 
 __all__ = [
@@ -22,9 +24,11 @@ __all__ = [
     "STEPS",
     "TOKEN",
     "TOOL_CALLS",
+    "WHOLE",
     "build_office",
     "case",
     "scripted_office",
+    "shapes",
     "token_of",
 ]
 
@@ -47,6 +51,17 @@ STEPS = {
     ("tool", "clerk"): 1,
     ("other", "expert"): 3,  # counterfoil.step inside of the tool
 }
+#: The same as `shapes` gives it.
+WHOLE = {(kind, agent, "ok"): count for (kind, agent), count in STEPS.items()}
+
+
+def shapes(store: Store) -> list[Counter[tuple[str, str | None, str]]]:
+    """Give of each run in a store how many steps it has, by kind, agent and status."""
+    _, rows = store.sql("SELECT run_id, kind, agent, status FROM steps")
+    runs: dict[str, Counter[tuple[str, str | None, str]]] = {}
+    for run_id, kind, agent, status in rows:
+        runs.setdefault(run_id, Counter())[kind, agent, status] += 1
+    return list(runs.values())
 
 
 def case(number: int) -> dict[str, Any]:

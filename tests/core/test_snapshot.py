@@ -110,8 +110,8 @@ def test_what_json_knows_stays_as_it_is():
         (memoryview(b"abcd").cast("I"), {"$bytes": 4, "base64": "YWJjZA=="}),
         (math.nan, {"$float": "nan"}),
         (-math.inf, {"$float": "-inf"}),
-        (2**64, {"$int": hex(2**64)}),
-        (2**64 - 1, 2**64 - 1),
+        (2**64, 2**64),
+        (10**5000, {"$int": f"{hex(10**5000)[:2000]}[cut: 2000 of {len(hex(10**5000))} characters]"}),
         ({3, 1, 2}, {"$set": [1, 2, 3]}),
         (frozenset({"b", "a"}), {"$set": ["a", "b"]}),
         (Colour.RED, "red"),
@@ -153,7 +153,7 @@ def test_a_mapping_that_raises_is_named_beside_the_rest():
         def items(self):
             raise RuntimeError
 
-    assert taken({"a": Broken(x=1), "b": 2}) == {
+    assert taken({"a": Broken(x=math.nan), "b": 2}) == {
         "a": {"$object": f"{__name__}.{Broken.__qualname__}", "error": "builtins.RuntimeError"},
         "b": 2,
     }

@@ -49,19 +49,18 @@ AGENTS = """
         return search(question)
 
     @counterfoil.agent
-    async def triage(question):
+    def triage(question):
         with counterfoil.step("model", kind="llm", input=question) as span:
             span.set(usage=counterfoil.Usage(10, 5), model="m", output="ask billing")
         counterfoil.handoff("billing", mode="escalation", reason=question)
         return billing(question)
 
     def serve(name):
-        import asyncio
         number = 0
         while True:
             number += 1
             with counterfoil.run(name, task="ticket", session=f"{name} {number}", labels={"n": str(number)}):
-                asyncio.run(triage(f"question {number}"))
+                triage(f"question {number}")
 
     def keep_draining():
         while True:
@@ -177,7 +176,7 @@ def kill_at_random(db, doomed, kills, *arguments):
     for _ in range(kills // 2):
         pair = [doomed(*arguments), doomed(*arguments)]
         for one in pair:
-            one.read(1 + chance.randrange(chance.choice([10, 1000])))
+            one.read(1 + chance.randrange(chance.choice([10, 400])))
         for one in pair:
             time.sleep(chance.random() * 0.02)
             one.kill()
@@ -280,11 +279,7 @@ def test_a_forked_child_tells_its_own_and_leaves_its_parents_steps_to_the_parent
     with child.start(code, db=db) as process:
         process.communicate(timeout=child.SECONDS)
     assert process.returncode == 0
-    assert steps(db) == ["desk > in child: ok", "desk > in parent: ok", "None > desk: ok"] or steps(db) == [
-        "None > desk: ok",
-        "desk > in child: ok",
-        "desk > in parent: ok",
-    ]
+    assert steps(db) == ["None > desk: ok", "desk > in child: ok", "desk > in parent: ok"]
 
 
 def test_a_child_killed_while_its_parent_lives_is_interrupted_alone(db):
@@ -403,30 +398,37 @@ def test_forks_while_threads_record_and_drain_lose_nothing(db):
 def test_a_fork_waits_for_an_import_of_ours_so_that_the_child_can_import_too(db):
     """What the drainer imports, in its own thread, a host's forked child may import as well."""
     code = """
-        import os, sys, threading, time
+        import importlib.machinery, os, sys, threading, time
         import counterfoil
-        seen = threading.Event()
+        begun = threading.Event()
         class Slow:
             @staticmethod
             def find_spec(name, path=None, target=None):
-                if name == "sqlite3" and threading.current_thread() is not threading.main_thread():
-                    seen.set()
+                if name != "sqlite3" or threading.current_thread() is threading.main_thread():
+                    return None
+                spec = importlib.machinery.PathFinder.find_spec(name, path)
+                execute = spec.loader.exec_module
+                def slowly(module):
+                    begun.set()
                     time.sleep(0.5)
+                    execute(module)
+                spec.loader.exec_module = slowly
+                return spec
         sys.meta_path.insert(0, Slow)
         with counterfoil.run("desk"):
-            assert seen.wait(30)
+            assert begun.wait(30)
             pid = os.fork()
             if pid == 0:
                 import sqlite3
                 os._exit(0)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 10
             while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
                 time.sleep(0.01)
             if ended == (0, 0):
                 os.kill(pid, 9)
-        print(ended[1])
+            print("imported" if ended == (pid, 0) else "hung")
     """
-    assert child.run(code, db=db, COUNTERFOIL_DRAIN="on") == "0\n"
+    assert child.run(code, db=db, COUNTERFOIL_DRAIN="on") == "imported\n"
 
 
 def test_what_daemon_threads_record_to_the_very_end_is_there(db):

@@ -30,3 +30,25 @@ def installed(db):
     counterfoil_langchain.install(db, quiet=True)
     yield counterfoil_langchain
     counterfoil_langchain.uninstall()
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    """Where programs run in processes of their own, with the frameworks imported already."""
+    from nursery import Nursery
+
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture
+def child(nursery, tmp_path):
+    """A function that runs programs in a process that must end well; they record to `counterfoil.db`."""
+
+    def run(*programs, **environment):
+        ours = {"COUNTERFOIL_DB": str(tmp_path / "counterfoil.db"), "COUNTERFOIL_DRAIN": "on"}
+        done = nursery.run(*programs, folder=tmp_path, **(ours | environment))
+        assert done.status == 0, done.stderr
+        return done
+
+    return run

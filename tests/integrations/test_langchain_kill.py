@@ -14,7 +14,6 @@ import pytest
 
 import counterfoil
 from counterfoil.store.seal import verify_chain
-from nursery import Nursery
 
 #: Callbacks after which a step must be there, and those after which it must have ended by itself.
 STARTS = {"on_chat_model_start", "on_tool_start", "on_retriever_start"}
@@ -56,12 +55,6 @@ class Doomed:
         self.read()
         self._file.close()
         assert self._nursery.wait(self.pid) == -signal.SIGKILL  # its locks are free once it is gone
-
-
-@pytest.fixture(scope="module")
-def nursery():
-    with Nursery() as nursery:
-        yield nursery
 
 
 @pytest.fixture
