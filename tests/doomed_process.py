@@ -56,17 +56,18 @@ def work(db: str, fifo: str) -> None:
     fd = os.open(fifo, os.O_WRONLY)
     config = {"callbacks": [acknowledging(db, fd)]}
     numbers = itertools.count()
+    # Made here: LangChain's @tool silences warnings for the whole process while it runs, one thread at a time.
+    offices = [scripted_office() for _ in range(2)]
+    office_in_tasks = scripted_office(in_tasks=True)
 
-    def in_a_thread() -> None:
-        office = scripted_office()
+    def in_a_thread(office: Any) -> None:
         while True:
             office.invoke(case(next(numbers)), config)
 
     async def in_tasks() -> None:
-        office = scripted_office(in_tasks=True)
         while True:
-            await asyncio.gather(*(office.ainvoke(case(next(numbers)), config) for _ in range(2)))
+            await asyncio.gather(*(office_in_tasks.ainvoke(case(next(numbers)), config) for _ in range(2)))
 
-    for _ in range(2):
-        threading.Thread(target=in_a_thread, daemon=True).start()
+    for office in offices:
+        threading.Thread(target=in_a_thread, args=(office,), daemon=True).start()
     asyncio.run(in_tasks())

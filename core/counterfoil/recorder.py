@@ -275,6 +275,11 @@ class Recorder(Lifecycle):
         return self._pen.events
 
     @property
+    def in_use(self) -> bool:
+        """Whether this process has recorded here, or is about to: its tape is open."""
+        return self._pen.events > 0 or self._pen.tape.writer != ""
+
+    @property
     def dropped(self) -> int:
         """How many of them could not be put on the tape (a full disk, a folder that is gone)."""
         return self._pen.dropped
@@ -355,7 +360,7 @@ def on_first_event(attend: Callable[[Recorder], None]) -> None:
 
 def _note_trouble(place: str, error: BaseException, count: int) -> None:
     for recorder in all_recorders():
-        if recorder.events:  # a store that nothing is recorded to is none
+        if recorder.in_use:  # a store that nothing is recorded to is none
             recorder.trouble(place, error, count)
 
 

@@ -1,6 +1,5 @@
 """kill -9 at random moments: what a callback has returned from is in the store, once, when it is next opened."""
 
-import itertools
 import os
 import random
 import signal
@@ -51,6 +50,8 @@ class Doomed:
                 acknowledgements -= 1
 
     def kill(self):
+        if self._file.closed:
+            return
         os.kill(self.pid, signal.SIGKILL)
         self.read()
         self._file.close()
@@ -60,13 +61,15 @@ class Doomed:
 @pytest.fixture
 def start(nursery, db):
     """Give a function that starts a process which records to the store of the test."""
-    numbers = itertools.count()
-    return lambda: Doomed(nursery, db, db.with_name(f"acknowledged-{next(numbers)}"))
+    started = []
 
+    def start_one():
+        started.append(Doomed(nursery, db, db.with_name(f"acknowledged-{len(started)}")))
+        return started[-1]
 
-@pytest.fixture
-def db(tmp_path):
-    return tmp_path / "counterfoil.db"
+    yield start_one
+    for process in started:
+        process.kill()
 
 
 def assert_nothing_is_lost_or_twice(store, process):
