@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 import threading
 from typing import Any
 
@@ -52,6 +53,7 @@ def acknowledging(db: str, fd: int) -> CounterfoilHandler:
 
 def work(db: str, fifo: str) -> None:
     """Run agents in two threads and in asyncio, for ever."""
+    signal.alarm(300)  # nobody may come to kill it
     os.environ["COUNTERFOIL_DB"] = db
     fd = os.open(fifo, os.O_WRONLY)
     config = {"callbacks": [acknowledging(db, fd)]}

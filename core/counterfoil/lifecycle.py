@@ -252,7 +252,10 @@ class Lifecycle:
         )
         raw = None if usage is None else _add_usage(head, text, usage)
         if step.kind == "llm" and messages is not None and step.turn is not None:
-            guarded(step.turn.add)(step.step_id, messages)
+            try:
+                step.turn.add(step.step_id, messages)
+            except Exception as error:
+                report("counterfoil.turns.Turn.add", error)
         self._put(
             head,
             text,

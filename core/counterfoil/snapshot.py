@@ -67,6 +67,8 @@ def text_of(value: Any, limit: int = LIMIT_CHARS) -> str:
 
 def count_of(value: Any) -> int | None:
     """Give a count as an int that the store can hold; None for what is none."""
+    if value is None:
+        return None
     try:
         count = int(value) if not isinstance(value, (bool, str, bytes)) else -1
     except Exception:

@@ -80,7 +80,9 @@ def message_of(value: Any) -> Message:
         parts = _parts(content)
         if role == "assistant":
             _add_calls(value, parts)
-    return message(role, parts, name=getattr(value, "name", None))
+    # create_agent writes the agent's name on the answer that it got, which would make it another message; whose it
+    # is, its step says.
+    return message(role, parts, name=None if role == "assistant" else getattr(value, "name", None))
 
 
 def _add_calls(value: Any, parts: list[dict[str, Any]]) -> None:
