@@ -254,8 +254,8 @@ class Lifecycle:
         if step.kind == "llm" and messages is not None and step.turn is not None:
             try:
                 step.turn.add(step.step_id, messages)
-            except Exception as error:
-                report("counterfoil.turns.Turn.add", error)
+            except Exception as problem:
+                report("counterfoil.turns.Turn.add", problem)
         self._put(
             head,
             text,
