@@ -71,3 +71,24 @@ def input_messages(db: Path, step: str, *, output: bool = False) -> list[Any]:
         return kept + [numbered[line.writer, number] for number in head.refs]
 
     return whole(step, output)
+
+
+def statuses(db: Path) -> list[tuple[str | None, str, str | None]]:
+    """Give how each step ended: its event and its status, in the order of their ends."""
+    names = {line.head.step: line.text.name for line in lines(db, "start")}
+    return [(names[one.head.step], one.head.k, one.head.status) for one in lines(db, "end", "close")]
+
+
+def outline(db: Path) -> str:
+    """Give each step as `kind name [agent] status`, indented below its parent, in the order of their starts."""
+    ended = {}
+    for line in lines(db, "end", "close"):
+        ended.setdefault(line.head.step, line.head.status)
+    depths, told = {}, []
+    for line in sorted(lines(db, "start"), key=lambda one: (one.head.t, one.head.q)):
+        depth = depths[line.head.step] = depths.get(line.head.parent, -1) + 1
+        agent = f" [{line.text.agent}]" if line.text.agent else ""
+        told.append(
+            f"{'  ' * depth}{line.head.kind} {line.text.name}{agent} {ended.get(line.head.step, 'running')}"
+        )
+    return "\n".join(told)

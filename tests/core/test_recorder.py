@@ -1,19 +1,16 @@
 """What adapters call: steps from start to end, and that nothing which a host may give them can raise."""
 
 import gc
-import json
-import os
 import threading
 import weakref
 
 import pytest
 
-import child
 from counterfoil import context, guard, recorder
 from counterfoil.events import Item, Usage, message, text_part
 from counterfoil.pen import LIMIT_LABELS, LIMIT_TEXT
-from counterfoil.recorder import Recorder, all_recorders, recorder_at, store_path
-from tape_reading import end_of, line_of, lines, segments
+from counterfoil.recorder import Recorder, recorder_at
+from tape_reading import end_of, line_of, lines, segments, statuses
 
 HUGE = "x" * 5_000_000
 
@@ -48,12 +45,6 @@ def recorded(db):
 
 def start(recorded, kind="other", name="step", parent=None, **more):
     return recorded.start(kind, name, framework="test", parent=parent, **more)
-
-
-def statuses(db):
-    """Give how each step ended: its event and its status, in the order of their ends."""
-    names = {line.head.step: line.text.name for line in lines(db, "start")}
-    return [(names[one.head.step], one.head.k, one.head.status) for one in lines(db, "end", "close")]
 
 
 # -- steps
@@ -526,143 +517,3 @@ def test_here_is_the_innermost_open_step_of_this_store(recorded, tmp_path, stric
     for one in (root, inner, other):
         context.leave(one)
     assert recorded.here() is None
-
-
-# -- one recorder a store
-
-
-def test_the_same_store_has_one_recorder_however_it_is_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("folder")
-    names = ["folder/x.db", b"folder/x.db", tmp_path / "folder" / "x.db", "link/x.db", "~/folder/x.db"]
-    assert len({recorder_at(name) for name in names}) == 1
-    assert recorder_at("folder/x.db") in all_recorders()
-
-
-@pytest.mark.parametrize("db", [None, ""])
-def test_without_a_name_it_is_the_environments_store_else_the_one_here(tmp_path, monkeypatch, db):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COUNTERFOIL_DB", raising=False)
-    assert store_path(db) == str(tmp_path / "counterfoil.db")
-    monkeypatch.setenv("COUNTERFOIL_DB", "elsewhere.db")
-    assert store_path(db) == str(tmp_path / "elsewhere.db")
-
-
-def test_metadata_asked_for_once_holds(db):
-    assert recorder_at(db).capture == "full"
-    recorder_at(db, capture="metadata")
-    assert recorder_at(db, capture="full").capture == "metadata"
-
-
-def test_a_misspelt_capture_is_refused_as_recording_all_would_be_worse(db):
-    with pytest.raises(ValueError, match="capture is 'full' or 'metadata', not 'meta'"):
-        recorder_at(db, capture="meta")
-
-
-def test_whoever_attends_is_called_once_a_tape(db, monkeypatch):
-    attended = []
-    monkeypatch.setattr("counterfoil.pen._on_new_tape", [])
-    recorder.on_first_event(attended.append)
-    made = recorder_at(db)
-    assert attended == []
-    recorded = start(made)
-    made.end(recorded)
-    assert attended == [made]
-    made.close()
-    start(made)
-    assert attended == [made, made]
-
-
-def test_an_error_of_our_own_is_told_in_every_store_in_use(db, tmp_path, troubles):
-    used, unused = recorder_at(tmp_path / "used.db"), recorder_at(tmp_path / "unused.db")
-    start(used)
-    for _ in range(5):
-        guard.report("somewhere", ValueError("wrong"))
-    told = [
-        (one.head.count, one.text.place, one.text.error_type)
-        for one in lines(tmp_path / "used.db", "trouble")
-    ]
-    assert told == [(count, "somewhere", "ValueError") for count in (1, 2, 4)]
-    assert not segments(tmp_path / "unused.db")
-    assert unused.events == 0
-
-
-# -- a forked child
-
-
-def test_a_child_that_ends_its_parents_step_says_nothing_while_the_parent_lives(db):
-    code = """
-        import os, sys
-        from counterfoil.recorder import recorder_at
-        made = recorder_at()
-        root = made.start("workflow", "root", framework="test")
-        started = made.start("task", "in parent", framework="test", parent=root)
-        pid = os.fork()
-        if pid == 0:
-            made.start("task", "in child", framework="test", parent=started)
-            made.end(root)
-            os._exit(0)
-        os.waitpid(pid, 0)
-        made.end(started)
-        made.end(root)
-    """
-    child.run(code, db=db)
-    assert statuses(db) == [("in parent", "end", "ok"), ("root", "end", "ok")]
-    inner = line_of(db, "start", "in child")
-    assert inner.head.run == line_of(db, "start", "root").head.run
-    assert inner.head.parent == line_of(db, "start", "in parent").head.step
-    assert inner.writer != line_of(db, "start", "root").writer
-
-
-def test_a_child_that_goes_on_for_a_parent_that_is_gone_ends_its_step(db):
-    code = """
-        import os, sys, time
-        from counterfoil.recorder import recorder_at
-        made = recorder_at()
-        root = made.start("workflow", "daemon", framework="test")
-        parent = os.getpid()
-        if os.fork():
-            os._exit(0)
-        while os.getppid() == parent:
-            time.sleep(0.01)
-        made.end(root, output="done")
-    """
-    with child.start(code, db=db) as process:
-        assert process.communicate(timeout=child.SECONDS) == ("", "")
-    assert statuses(db) == [("daemon", "close", "ok")]
-    assert lines(db, "close")[0].parts == {"output": "done"}
-
-
-def test_ids_made_in_parent_and_child_differ(db):
-    code = """
-        import json, os
-        from counterfoil import ids
-        def some():
-            return [ids.run_id() for _ in range(50)] + [ids.step_id() for _ in range(50)]
-        reading, writing = os.pipe()
-        if os.fork() == 0:
-            os.write(writing, json.dumps(some()).encode())
-            os._exit(0)
-        os.close(writing)
-        with os.fdopen(reading) as pipe:
-            print(json.dumps(some() + json.load(pipe)))
-    """
-    made = json.loads(child.run(code))
-    assert len(set(made)) == 200
-    assert {len(one) for one in made} == {16, 32}
-
-
-def test_the_pid_is_the_processes_own_after_a_fork():
-    code = """
-        import os
-        from counterfoil import ids
-        assert ids.own_pid() == os.getpid()
-        pid = os.fork()
-        assert ids.own_pid() == os.getpid()
-        if pid:
-            assert os.waitpid(pid, 0)[1] == 0
-    """
-    child.run(code)
-    assert os.getpid()

@@ -75,9 +75,13 @@ def _before() -> None:
 
 def _in_parent() -> None:
     global _waiting  # as above
-    for holder in _held.holders:
+    # None where this hook was registered in the midst of another thread's fork.
+    holders = getattr(_held, "holders", None)
+    if holders is None:
+        return
+    for holder in holders:
         holder.lock.release()
-    _held.holders = []
+    _held.holders = None
     _waiting -= 1
 
 

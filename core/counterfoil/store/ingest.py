@@ -170,10 +170,15 @@ class Drainer(Holder):
         pending_bytes = events = 0
         seen: list[_Tape] = []
         complete = True
+        held: set[str] = set()
         for segment in segments:
+            if segment.writer in held:  # what is written before must be read before: it may be referred to
+                continue
+            held.add(segment.writer)
             try:
                 fd = tapes.open_to_read(segment.path)
             except FileNotFoundError:
+                held.discard(segment.writer)
                 continue
             except OSError as error:
                 notices.append(f"{segment.path}: {error.strerror}; its events are not in the store.")
@@ -202,6 +207,8 @@ class Drainer(Holder):
                         pending, pending_bytes = [], 0
                         self.pause()
                         db = self._connect(until)
+                if drained and (released or deaths.is_old(segment.path)):
+                    held.discard(segment.writer)
                 seen.append(
                     _Tape(
                         segment,
