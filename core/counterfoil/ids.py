@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 import time
 
 __all__ = ["item_id", "now_ns", "own_pid", "process_uid", "run_id", "step_id"]
@@ -24,15 +23,13 @@ _offset = time.time_ns() - _elapsed()
 # as a random one, but ordered, so the store's index grows at its end (half the cost of random keys).
 _base = 0
 _count = itertools.count()
-_random = random.Random()  # noqa: S311  # identity, not secrecy
 _pid = 0
 
 
 def _reseed() -> None:
     global _base, _count, _pid
     _pid = os.getpid()
-    _random.seed(os.urandom(16))
-    _base = _random.getrandbits(64)
+    _base = int.from_bytes(os.urandom(8))
     _count = itertools.count()
 
 
@@ -48,7 +45,7 @@ def now_ns() -> int:
 
 def run_id() -> str:
     """Give a new W3C trace id, 32 hex digits: milliseconds first, so that runs sort by age, then random."""
-    return f"{now_ns() // 1_000_000 & 0xFFFFFFFFFFFF:012x}{_random.getrandbits(80):020x}"
+    return f"{now_ns() // 1_000_000 & 0xFFFFFFFFFFFF:012x}{os.urandom(10).hex()}"
 
 
 def step_id() -> str:
