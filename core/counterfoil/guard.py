@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from counterfoil.snapshot import text_of
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
-__all__ = ["counted", "guarded", "listen", "prepare", "report"]
+__all__ = ["counted", "guarded", "listen", "report"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,19 +21,10 @@ R = TypeVar("R")
 #: Of an error's message, as it is logged.
 LOGGED_CHARS: Final = 500
 
+# Imported at once: a late import may meet a fork, or a process that has given up its rights.
+_logger = logging.getLogger("counterfoil")
 _counts: dict[str, int] = {}
 _listeners: list[Callable[[str, BaseException, int], None]] = []
-
-
-def _logger() -> logging.Logger:
-    import logging  # noqa: PLC0415  # a sixth of what `import counterfoil` would cost
-
-    return logging.getLogger("counterfoil")
-
-
-def prepare() -> None:
-    """Import what `report` needs while it can be: a daemon may give up its rights, or its root, later."""
-    _logger()
 
 
 def report(place: str, error: BaseException) -> None:
@@ -44,7 +35,7 @@ def report(place: str, error: BaseException) -> None:
     with suppress(Exception):
         count = _counts[place] = _counts.get(place, 0) + 1
         if count == 1:
-            _logger().warning(
+            _logger.warning(
                 "%s failed: %s: %s (the application goes on; said once)",
                 place,
                 type(error).__name__,
@@ -62,7 +53,7 @@ def _tell(
     try:
         listener(place, error, count)
     except Exception:
-        _logger().debug("a listener for our own errors failed", exc_info=True)
+        _logger.debug("a listener for our own errors failed", exc_info=True)
 
 
 def listen(listener: Callable[[str, BaseException, int], None]) -> None:

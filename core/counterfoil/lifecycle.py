@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import handoffs, ids
 from counterfoil.events import STEP_KINDS, STEP_STATUSES, Message, Text, Usage
-from counterfoil.guard import guarded, prepare, report
+from counterfoil.guard import guarded, report
 from counterfoil.handoffs import Handoff
 from counterfoil.pen import UNSET, Pen
 from counterfoil.snapshot import count_of, text_of
@@ -36,7 +36,6 @@ class Lifecycle:
 
     def __init__(self, path: str, *, capture: str = "full", redactors: Iterable[Redactor] = ()) -> None:
         self.path: Final = path
-        prepare()
         self._pen: Final = Pen(path, capture, redactors)
         self._put: Final = self._pen.put
 
