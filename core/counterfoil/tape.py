@@ -20,6 +20,7 @@ from counterfoil import ids
 from counterfoil.events import FORMAT, Head, Text, encode
 from counterfoil.forklock import ForkLock
 from counterfoil.guard import report
+from counterfoil.host import origin
 from counterfoil.version import __version__
 
 if TYPE_CHECKING:
@@ -312,20 +313,6 @@ def _close_if(fd: int, identity: tuple[int, int] | None) -> None:
             os.close(fd)
 
 
-def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip() or None
-    except OSError:
-        return None
-
-
 def _origin(writer: str) -> Text:
     versions = {"counterfoil": __version__, "python": sys.version.split()[0]}
-    return Text(
-        writer=writer,
-        host=os.uname().nodename if hasattr(os, "uname") else None,
-        boot=_read("/proc/sys/kernel/random/boot_id"),
-        machine=_read("/etc/machine-id"),
-        versions=versions,
-    )
+    return Text(writer=writer, versions=versions, **origin()._asdict())

@@ -100,15 +100,11 @@ def flush(db: str | os.PathLike[str] | None = None, *, timeout: float) -> bool:
     """Drain the store `db`, or every store that this process records to; tell whether nothing is left."""
     recorders = all_recorders() if db is None else (recorder_at(db),)
     deadline = time.monotonic() + timeout
-    done = [_flush_one(recorder, deadline) or False for recorder in recorders]
+    done = [_drain(recorder, deadline) or False for recorder in recorders]
     return all(done)
 
 
 @guarded
-def _flush_one(recorder: Recorder, deadline: float) -> bool:
-    return _drain(recorder, deadline)
-
-
 def _drain(recorder: Recorder, deadline: float) -> bool:
     drainer = _drainer(recorder)
     try:

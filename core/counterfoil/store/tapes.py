@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from counterfoil.events import Head, Text
+from counterfoil.host import Origin, contents, origin
 from counterfoil.tape import folder_of
 
 if TYPE_CHECKING:
@@ -135,31 +136,9 @@ def lock(fd: int) -> bool:
     return True
 
 
-def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip() or None
-    except OSError:
-        return None
-
-
-class Origin(NamedTuple):
-    """What tells one host, and one boot of it, from another."""
-
-    host: str | None
-    boot: str | None
-    machine: str | None
-
-
-def origin() -> Origin:
-    """Give this process's own."""
-    host = os.uname().nodename if hasattr(os, "uname") else None
-    return Origin(host, _read("/proc/sys/kernel/random/boot_id"), _read("/etc/machine-id"))
-
-
 def is_local(folder: str) -> bool:
     """Tell whether `folder` lies on a file system of this host alone; False where that cannot be told."""
-    mounts = _read("/proc/mounts")
+    mounts = contents("/proc/mounts")
     if mounts is None:
         return False
     best, kind = "", None
