@@ -102,7 +102,8 @@ def assert_each_step_is_told_once(store):
         GROUP BY step_id, kind HAVING count(*) > 1"""
     )
     assert repeated == []
-    assert store.quarantine() == []
+    # A kill can stop a write at a page's border; its callback had not returned.
+    assert {one.reason for one in store.quarantine()} <= {"the last line is torn"}
     assert store.troubles() == []
 
 
