@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from counterfoil import context
 from counterfoil.events import STEP_STATUSES, Usage
 from counterfoil.guard import guarded
 from counterfoil.recorder import UNSET, all_recorders, recorder_at
 from counterfoil.snapshot import Taken, snapshot
+from counterfoil.steps import status_of
 
 if TYPE_CHECKING:
     import os
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from counterfoil.recorder import Recorder, Step
 
 __all__ = ["Block", "Span", "places"]
-
-_CANCELLED: Final = (
-    ("asyncio", "CancelledError"),
-    ("concurrent.futures", "CancelledError"),
-    ("trio", "Cancelled"),
-)
 
 
 class Block:
@@ -62,7 +56,7 @@ class Block:
         """End the steps with what was said of them, and the exception that ended the code, if one did."""
         said = dict(self.said)
         if error is not None:
-            said["status"] = _status_for(error)
+            said["status"] = status_of(error)
             if said["status"] == "error":
                 said["error"] = error
         for recorder, step in self.steps:
@@ -138,20 +132,3 @@ def places(db: str | os.PathLike[str] | None) -> list[tuple[Recorder, Step]]:
     recorders = (recorder_at(db),) if db is not None else all_recorders()
     found = [(recorder, recorder.here()) for recorder in recorders]
     return [(recorder, place) for recorder, place in found if place is not None]
-
-
-def _status_for(error: BaseException) -> str:
-    if isinstance(error, (GeneratorExit, KeyboardInterrupt)) or _is_cancelled(error):
-        return "cancelled"
-    if isinstance(error, SystemExit):
-        return "ok" if error.code is None or error.code == 0 else "error"
-    return "error"
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    # asyncio takes 30 ms to import: where nobody has, nobody was cancelled by it.
-    for module, name in _CANCELLED:
-        kind = getattr(sys.modules.get(module), name, None)
-        if isinstance(kind, type) and isinstance(error, kind):
-            return True
-    return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from counterfoil.adapters import UNNAMED, tidy
 from counterfoil_langchain import edges, naming
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ def _take_for_agent(tracker: Tracker, entry: Entry, graph: Graph, node: Entry, m
         return
     graph.settled, graph.caller, graph.before, graph.name = "graph", node, graph.was, step.name
     name = naming.agent_name(entry)
-    if name == naming.UNNAMED:
-        name = naming.tidy(node.node or name)
+    if name == UNNAMED:
+        name = tidy(node.node or name)
     become_agent(tracker, entry, name, "inferred")
     tracker.tentative[step] = graph
     for one in graph.early:
@@ -151,7 +152,7 @@ def _take_apart(tracker: Tracker, entry: Entry, graph: Graph) -> None:
     )
     for handoff in edges.asked_for(step):
         tracker.recorder.advance(handoff, handoff.status, target=step.name, target_type="workflow")
-    name = naming.tidy(caller.node or first.name)
+    name = tidy(caller.node or first.name)
     tracker.recorder.amend(first, kind="agent", name=name, agent=name, evidence="inferred")
     first.turn = turn
     for one in since:
@@ -180,7 +181,7 @@ def _begin_turn(tracker: Tracker, graph: Graph, node: Entry, model: Entry) -> No
     step, visit = node.step, node.visit
     if step is None or visit is None or step.kind == "agent":
         return
-    name = naming.tidy(node.node or node.name)
+    name = tidy(node.node or node.name)
     turn = graph.turn
     if turn is not None and turn.name == name and graph.turn_level < visit.level:
         graph.turn_level = visit.level

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import os
-import sys
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -14,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from langchain_core.tracers import context as hooks
 from langchain_core.tracers.context import register_configure_hook
 
+from counterfoil.adapters import say_where, warn_of_versions
 from counterfoil.guard import guarded
 from counterfoil.patches import Patches
-from counterfoil.recorder import Recorder, recorder_at
-from counterfoil_langchain import versions
+from counterfoil.recorder import recorder_at
 from counterfoil_langchain.handler import RecordingHandler
-from counterfoil_langchain.tracker import tracker_of
+from counterfoil_langchain.tracker import trackers
+from counterfoil_langchain.versions import SUPPORTED
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
     from counterfoil.redact import Redactor
@@ -33,7 +33,6 @@ _handler: Final = RecordingHandler(None)
 _variable: Final[ContextVar[RecordingHandler]] = ContextVar("counterfoil_langchain", default=_handler)
 _patches: Final = Patches()
 _lock: Final = threading.Lock()
-_said: set[str] = set()
 
 
 def install(
@@ -48,13 +47,13 @@ def install(
     `db` is the store's path, else `$COUNTERFOIL_DB`, else `counterfoil.db` here; its absolute path is printed once, to
     stderr, unless `quiet` or `$COUNTERFOIL_QUIET`. Another `db` than before: from now on there.
     """
-    versions.warn_once()
+    warn_of_versions(SUPPORTED)
     recorder = recorder_at(db, capture=capture, redactors=redactors)
     with _lock:
         _hook()
-        _handler.tracker = tracker_of(recorder)
+        _handler.tracker = trackers.of(recorder)
     _hear_of_pauses()
-    _say_where(recorder, quiet=bool(os.environ.get("COUNTERFOIL_QUIET")) if quiet is None else quiet)
+    say_where(recorder.path, quiet=quiet)
 
 
 def uninstall() -> None:
@@ -67,13 +66,6 @@ def uninstall() -> None:
 def installed() -> bool:
     """Tell whether every run of this process is recorded."""
     return _handler.tracker is not None
-
-
-def _say_where(recorder: Recorder, *, quiet: bool) -> None:
-    if quiet or recorder.path in _said:
-        return
-    _said.add(recorder.path)
-    sys.stderr.write(f"counterfoil records to {recorder.path}\n")
 
 
 @functools.cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any
+
+from counterfoil import steps
 
 __all__ = ["is_pause", "is_recursion_limit", "parent_command", "status_of", "stop_reason"]
 
@@ -13,11 +14,7 @@ def status_of(error: BaseException) -> str:
     """Give the status of a step that ended by `error`."""
     if _is(error, "GraphBubbleUp"):
         return "waiting" if _is(error, "GraphInterrupt") else "ok"
-    if isinstance(error, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)):
-        return "cancelled"
-    if isinstance(error, SystemExit):
-        return "ok" if error.code in {None, 0} else "error"
-    return "error"
+    return steps.status_of(error)
 
 
 def is_pause(error: BaseException) -> bool:

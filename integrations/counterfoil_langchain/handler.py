@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 
 from counterfoil import ids
+from counterfoil.adapters import warn_of_versions
 from counterfoil.guard import guarded
 from counterfoil.recorder import Item, Recorder, recorder_at
-from counterfoil_langchain import edges, failures, humans, tools, versions
+from counterfoil_langchain import edges, failures, humans, tools
 from counterfoil_langchain.answers import answer_of
 from counterfoil_langchain.chains import chain_ends, chain_fails, chain_starts
 from counterfoil_langchain.messages import plain
 from counterfoil_langchain.models import model_starts, says_something
 from counterfoil_langchain.runs import begin, entry_of, fail, native_name, over
-from counterfoil_langchain.tracker import Entry, Tracker, tracker_of
+from counterfoil_langchain.tracker import Entry, Tracker, trackers
+from counterfoil_langchain.versions import SUPPORTED
 
 if TYPE_CHECKING:
     import os
@@ -323,8 +325,8 @@ class CounterfoilHandler(RecordingHandler):
         capture: str | None = None,
         redactors: Iterable[Redactor] = (),
     ) -> None:
-        versions.warn_once()
-        super().__init__(tracker_of(recorder_at(db, capture=capture, redactors=redactors)))
+        warn_of_versions(SUPPORTED)
+        super().__init__(trackers.of(recorder_at(db, capture=capture, redactors=redactors)))
 
     @property
     def recorder(self) -> Recorder:

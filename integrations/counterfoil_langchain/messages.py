@@ -8,15 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from counterfoil.events import (
-    Message,
-    blob_part,
-    message,
-    reasoning_part,
-    text_part,
-    tool_call_part,
-    tool_response_part,
-)
+from counterfoil.content import dict_message, parts_of, role_of
+from counterfoil.events import Message, message, reasoning_part, text_part, tool_call_part, tool_response_part
 
 __all__ = ["is_message", "message_of", "messages_of", "plain", "split_state"]
 
@@ -35,26 +28,6 @@ _ROLES: Final = {
     "function": "tool",
     "FunctionMessageChunk": "tool",
 }
-_TEXT_BLOCKS: Final = frozenset({"text", "input_text", "output_text", "refusal", "text-plain"})
-_REASONING_BLOCKS: Final = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_content"})
-#: Said a second time in `tool_calls`, where they are complete and parsed.
-_CALL_BLOCKS: Final = frozenset(
-    {"tool_use", "tool_call", "tool_call_chunk", "function_call", "invalid_tool_call", "input_json_delta"}
-)
-_BLOB_BLOCKS: Final = frozenset(
-    {
-        "image",
-        "image_url",
-        "input_image",
-        "audio",
-        "input_audio",
-        "video",
-        "video_url",
-        "file",
-        "media",
-        "document",
-    }
-)
 
 
 def is_message(value: Any) -> bool:
@@ -77,7 +50,7 @@ def message_of(value: Any) -> Message:
     if role == "tool":
         parts = [tool_response_part(getattr(value, "tool_call_id", None), plain(content))]
     else:
-        parts = _parts(content)
+        parts = parts_of(content, plain)
         if role == "assistant":
             _add_calls(value, parts)
     # create_agent writes the agent's name on the answer that it got, which would make it another message; whose it
@@ -102,81 +75,10 @@ def _loose(value: Any) -> Message:
     if isinstance(value, str):
         return message("user", [text_part(value)])
     if isinstance(value, Mapping):
-        role = str(value.get("role") or value.get("type") or "user")
-        role = _ROLES.get(role, role)
-        if role == "tool":
-            return message(role, [tool_response_part(value.get("tool_call_id"), plain(value.get("content")))])
-        parts = _parts(value.get("content"))
-        for call in value.get("tool_calls") or ():
-            if isinstance(call, Mapping):
-                function = call.get("function") or call
-                arguments = function.get("arguments", function.get("args"))
-                parts.append(tool_call_part(call.get("id"), function.get("name") or "", arguments))
-        return message(role, parts, name=value.get("name"))
+        return dict_message(value, plain)
     if isinstance(value, Sequence) and len(value) == 2 and isinstance(value[0], str):
-        return message(_ROLES.get(value[0], value[0]), _parts(value[1]))
+        return message(_ROLES.get(value[0]) or role_of(value[0]), parts_of(value[1], plain))
     return message("user", [{"type": "text", "content": plain(value)}])
-
-
-def _parts(content: Any) -> list[dict[str, Any]]:
-    if isinstance(content, str):
-        return [text_part(content)] if content else []
-    if content is None:
-        return []
-    if not isinstance(content, list):
-        return [{"type": "text", "content": plain(content)}]
-    parts: list[dict[str, Any]] = []
-    for block in content:
-        if isinstance(block, str):
-            parts.append(text_part(block))
-        elif isinstance(block, Mapping):
-            part = _part(block)
-            if part is not None:
-                parts.append(part)
-        else:
-            parts.append({"type": "text", "content": plain(block)})
-    return parts
-
-
-def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
-    kind = block.get("type")
-    if kind in _TEXT_BLOCKS:
-        return text_part(_string(block.get("text", block.get("refusal"))))
-    if kind in _CALL_BLOCKS:
-        return None
-    if kind in _REASONING_BLOCKS:
-        text = block.get("reasoning") or block.get("thinking") or block.get("text")
-        if text is None and isinstance(block.get("summary"), list):
-            text = "\n".join(_string(one.get("text")) for one in block["summary"] if isinstance(one, Mapping))
-        return reasoning_part(_string(text))
-    if kind in _BLOB_BLOCKS:
-        return _blob(kind, block)
-    return dict(block)
-
-
-def _blob(kind: str, block: Mapping[str, Any]) -> dict[str, Any]:
-    """A picture, sound or file: every provider has its own shape for media type and data or address."""
-    inner = block.get(kind)
-    inside = block.get("source") or inner or block.get("file") or block
-    if isinstance(inside, str):  # image_url: "https://..."
-        inside = {"url": inside}
-    media = (
-        block.get("mime_type")
-        or inside.get("mime_type")
-        or inside.get("media_type")
-        or (f"audio/{inside['format']}" if inside.get("format") else None)
-    )
-    content = next(
-        (inside[key] for key in ("base64", "data", "url", "file_data", "file_id", "id") if inside.get(key)),
-        None,
-    )
-    if isinstance(content, str) and content.startswith("data:") and media is None:
-        media = content[5:].partition(";")[0].partition(",")[0] or None
-    return blob_part(media, content)
-
-
-def _string(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
 
 
 def split_state(value: Any) -> tuple[list[Message] | None, Any, bool]:

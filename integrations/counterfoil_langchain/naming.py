@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from counterfoil.adapters import UNNAMED, tidy
+
 if TYPE_CHECKING:
     from counterfoil_langchain.tracker import Entry
 
 __all__ = [
     "DEFAULT_NAME",
     "HIDDEN",
-    "UNNAMED",
     "agent_name",
     "aliases_of",
     "is_after_node",
@@ -24,10 +25,8 @@ __all__ = [
     "looks_like_agent",
     "own_nodes",
     "run_facts",
-    "tidy",
 ]
 
-UNNAMED: Final = "unnamed agent"
 #: The run name of a graph that was compiled without one.
 DEFAULT_NAME: Final = "LangGraph"
 HIDDEN: Final = "langsmith:hidden"
@@ -125,11 +124,6 @@ def aliases_of(entry: Entry, name: str) -> tuple[str, ...]:
     if above is not None and above.role == "node" and above.node and above.node != name:
         names.append(above.node)
     return tuple(names)
-
-
-def tidy(name: str) -> str:
-    """Give a name trimmed, inner white space to one blank."""
-    return name if name.isidentifier() else " ".join(name.split()) or UNNAMED
 
 
 def run_facts(metadata: Mapping[str, Any] | None, tags: Sequence[str] | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from counterfoil import ids
+from counterfoil.adapters import tidy
 from counterfoil.recorder import UNSET, Step
 from counterfoil_langchain import agents, failures, humans, naming
 from counterfoil_langchain.messages import split_state
@@ -61,10 +62,10 @@ def begin(
         facts |= naming.run_facts(metadata, tags)
     step = entry.step = tracker.recorder.start(
         kind,
-        naming.tidy(name),
+        tidy(name),
         framework=FRAMEWORK,
         parent=entry.step,
-        native_id=str(entry.run_id),
+        native_id=str(entry.key),
         t=entry.started_ns,
         **facts,
     )

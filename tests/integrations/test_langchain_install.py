@@ -21,8 +21,9 @@ from langgraph.types import Send, TracePolicy
 
 import counterfoil
 import counterfoil_langchain
+from counterfoil import adapters
 from counterfoil.patches import Patches
-from counterfoil_langchain import CounterfoilHandler, plugin, versions
+from counterfoil_langchain import CounterfoilHandler, plugin
 from counterfoil_langchain.attach import installed as is_installed
 from langgraph_apps import HI, add, graph
 from ordered_model import calls, model
@@ -294,15 +295,15 @@ run: error\
 
 class TestVersions:
     def test_those_installed_here_are_supported(self):
-        assert versions.unsupported() == ()
+        assert adapters.unsupported(counterfoil_langchain.SUPPORTED) == ()
 
     def test_another_one_is_said_in_a_sentence(self, monkeypatch, caplog):
         monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.1.0")
-        versions.warn_once.cache_clear()
+        adapters.warn_of_versions.cache_clear()
         with caplog.at_level(logging.WARNING, "counterfoil"):
-            versions.warn_once()
-            versions.warn_once()
-        versions.warn_once.cache_clear()
+            adapters.warn_of_versions(counterfoil_langchain.SUPPORTED)
+            adapters.warn_of_versions(counterfoil_langchain.SUPPORTED)
+        adapters.warn_of_versions.cache_clear()
         assert [record.getMessage() for record in caplog.records] == snapshot(
             [
                 "langchain-core 9.1.0 is installed, but this version of counterfoil was tested with langchain-core>=0.3.80,<2: what it records may be incomplete.",

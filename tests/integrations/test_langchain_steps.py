@@ -19,7 +19,7 @@ from langgraph.graph import START, MessagesState
 from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
 
 import counterfoil
-from counterfoil_langchain.tracker import tracker_of
+from counterfoil_langchain.tracker import trackers
 from langgraph_apps import HI, add, asks, graph
 from ordered_model import calls, model
 from outline import outline, outlines
@@ -515,5 +515,5 @@ class TestFacts:
             agent.invoke(HI, config)
         for _ in range(980):
             add.invoke({"a": 1, "b": 2}, config)
-        tracker = tracker_of(config["callbacks"][0].recorder)
+        tracker = trackers.of(config["callbacks"][0].recorder)
         assert (tracker.entries, tracker.tentative) == ({}, {})

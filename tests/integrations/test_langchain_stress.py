@@ -12,7 +12,7 @@ import counterfoil
 from counterfoil import guard
 from counterfoil.recorder import recorder_at
 from counterfoil_langchain import CounterfoilHandler
-from counterfoil_langchain.tracker import tracker_of
+from counterfoil_langchain.tracker import trackers
 from ledger import agree
 from office import AGENTS, LLM_CALLS, STEPS, TOKEN, TOOL_CALLS, build_office, case, scripted_office, token_of
 from support_desk.endpoint import Endpoint, Reply, Request, call
@@ -112,7 +112,7 @@ def assert_each_step_has_its_own_end(store):
 
 
 def assert_nothing_is_kept_in_memory(db):
-    tracker = tracker_of(recorder_at(db))
+    tracker = trackers.of(recorder_at(db))
     assert tracker.entries == {}
     assert (len(tracker._roots), len(tracker._late), len(tracker.tentative)) == (0, 0, 0)
 
