@@ -6,7 +6,7 @@ Text, lists of content blocks (OpenAI's, Anthropic's, Google's), and messages th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.events import (
     Message,
@@ -18,7 +18,15 @@ from counterfoil.events import (
     tool_response_part,
 )
 
-__all__ = ["dict_message", "parts_of", "role_of"]
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from counterfoil.snapshot import Taken
+
+__all__ = ["Known", "dict_message", "parts_of", "role_of"]
+
+#: Of all messages that are kept encoded.
+KNOWN_BYTES: Final = 4 << 20
 
 _ROLES: Final = {
     "human": "user",
@@ -49,6 +57,34 @@ _BLOB_BLOCKS: Final = frozenset(
 )
 
 Plain = Callable[[Any], Any]
+
+
+class Known:
+    """Messages as they were encoded before: a chat model is sent the whole conversation at every call.
+
+    The key must hold all that the message says. Two generations, bounded in bytes; threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._new: dict[Hashable, Taken] = {}
+        self._old: dict[Hashable, Taken] = {}
+        self._bytes = 0
+
+    def get(self, key: Hashable) -> Taken | None:
+        """Give the message of this key, if it is still known."""
+        taken = self._new.get(key)
+        if taken is None:
+            taken = self._old.get(key)
+            if taken is not None:  # still in use: it is to survive the next generation
+                self.keep(key, taken)
+        return taken
+
+    def keep(self, key: Hashable, taken: Taken) -> None:
+        """Remember a message; its key is taken to be as large as itself."""
+        self._bytes += 2 * len(taken) + 200
+        if self._bytes > KNOWN_BYTES // 2:
+            self._old, self._new, self._bytes = self._new, {}, 0
+        self._new[key] = taken
 
 
 def _as_it_is(value: Any) -> Any:
@@ -117,9 +153,11 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
 def _blob(kind: str, block: Mapping[str, Any]) -> dict[str, Any]:
     """A picture, sound or file: every provider has its own shape for media type and data or address."""
     inner = block.get(kind)
-    inside = block.get("source") or inner or block.get("file") or block
+    inside = block.get("source") or inner or block.get("image_url") or block.get("file") or block
     if isinstance(inside, str):  # image_url: "https://..."
         inside = {"url": inside}
+    elif not isinstance(inside, Mapping):  # bytes, an image object
+        inside = {"data": inside}
     media = (
         block.get("mime_type")
         or inside.get("mime_type")

@@ -8,25 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["Conversation", "Listed"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Conversation"]
 
 CACHE_BYTES: Final = 8 << 20
 LISTS: Final = 512
-
-
-class Listed(NamedTuple):
-    """A list of messages as the tape holds it, and what must be remembered once it is there."""
-
-    base: str | None
-    base_output: bool | None
-    keep: int | None
-    refs: tuple[int, ...]
-    names: list[str]  # of the parts that the line must carry: `mN`
-    bodies: list[bytes]
-    numbers: tuple[int, ...]
-    fresh: dict[bytes, int]
 
 
 class Conversation:
@@ -43,55 +33,49 @@ class Conversation:
         self._bytes = 0
         self._lists: OrderedDict[tuple[int, ...], tuple[str, bool, tuple[int, ...]]] = OrderedDict()
 
-    def number(self, bodies: list[bytes], fresh: dict[bytes, int] | None = None) -> Listed:
-        """Give the way to write the list of encoded messages `bodies`; nothing is remembered yet.
+    def number(
+        self, messages: Sequence[bytes], fresh: dict[bytes, int], names: list[str], bodies: list[bytes]
+    ) -> tuple[int, ...]:
+        """Give the numbers of `messages`, each encoded; nothing is remembered yet.
 
-        Pass `fresh` of another list on the same line so that a message that both hold goes there once.
+        Those that are new go into `fresh`, and what the line must carry of them into `names` (`mN`) and `bodies`. Pass
+        the same for all lists on a line, so that a message that both hold goes there once.
         """
-        known = {} if fresh is None else fresh
         new, old = self._new, self._old
-        names: list[str] = []
-        unseen: list[bytes] = []
         numbers: list[int] = []
-        for body in bodies:
-            number = new.get(body) or known.get(body)
+        for body in messages:
+            number = new.get(body) or fresh.get(body)
             if number is None:
                 number = old.get(body)
                 if number is None:
-                    number = known[body] = next(self._count)
+                    number = fresh[body] = next(self._count)
                     names.append(f"m{number}")
-                    unseen.append(body)
+                    bodies.append(body)
                 else:  # still in use: it is to survive the next generation
                     self._keep(body, number)
             numbers.append(number)
-        key = tuple(numbers)
-        base, base_output, keep = self._continues(key)
-        return Listed(base, base_output, keep, key[keep or 0 :], names, unseen, key, known)
+        return tuple(numbers)
 
-    def remember(self, listed: Listed, step_id: str, *, output: bool) -> None:
-        """Take note of a list that has been written: only now may other lines refer to it.
+    def remember(self, fresh: dict[bytes, int]) -> None:
+        """Take note of numbered messages that have been written: only now may other lines refer to them.
 
         Another thread that met the same message meanwhile has written it too, under its own number.
         """
-        if listed.fresh:
-            self.remember_fresh(listed.fresh)
-        numbers = listed.numbers
-        if numbers:
-            # A system prompt starts many conversations: the second message tells them apart.
-            key = numbers[:2]
-            lists = self._lists
-            lists.pop(key, None)
-            lists[key] = (step_id, output, numbers)
-            while len(lists) > LISTS:
-                try:
-                    lists.popitem(last=False)
-                except KeyError:  # another thread was quicker
-                    break
-
-    def remember_fresh(self, fresh: dict[bytes, int]) -> None:
-        """Take note of numbered messages that have been written."""
         for body, number in fresh.items():
             self._keep(body, number)
+
+    def remember_list(self, numbers: tuple[int, ...], step_id: str, *, output: bool) -> None:
+        """Take note of a list that has been written, as the input or `output` of a step."""
+        # A system prompt starts many conversations: the second message tells them apart.
+        key = numbers[:2]
+        lists = self._lists
+        lists.pop(key, None)
+        lists[key] = (step_id, output, numbers)
+        while len(lists) > LISTS:
+            try:
+                lists.popitem(last=False)
+            except KeyError:  # another thread was quicker
+                break
 
     def _keep(self, body: bytes, number: int) -> None:
         self._new[body] = number
@@ -99,20 +83,17 @@ class Conversation:
         if self._bytes > CACHE_BYTES // 2:
             self._old, self._new, self._bytes = self._new, {}, 0
 
-    def _continues(self, numbers: tuple[int, ...]) -> tuple[str | None, bool | None, int | None]:
-        if not numbers:
-            return None, None, None
+    def continues(self, numbers: tuple[int, ...]) -> tuple[str, bool, int] | None:
+        """Give the list that `numbers` goes on with: its step, whether it was that step's output, how many stay."""
         found = self._lists.get(numbers[:2])
         if found is None and len(numbers) > 1:
             # The call before had the first message alone.
             found = self._lists.get(numbers[:1])
         if found is None:
-            return None, None, None
+            return None
         step_id, output, before = found
         keep = len(before)
         if numbers[:keep] != before:
             same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(numbers, before, strict=False))
             keep = sum(1 for _ in same)
-        if keep == 0:
-            return None, None, None
-        return step_id, output or None, keep
+        return (step_id, output, keep) if keep else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import time
@@ -9,11 +10,10 @@ import time
 __all__ = ["item_id", "now_ns", "own_pid", "process_uid", "run_id", "step_id"]
 
 # Linux's monotonic clock stands still while a laptop sleeps; this one does not.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime_ns") else None
-
-
-def _elapsed() -> int:
-    return time.monotonic_ns() if _CLOCK is None else time.clock_gettime_ns(_CLOCK)
+if hasattr(time, "CLOCK_BOOTTIME"):
+    _elapsed = functools.partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+else:
+    _elapsed = functools.partial(time.monotonic_ns)
 
 
 # Wall clock once, monotonic after: time never goes back within a process when the host's clock is set.

@@ -12,11 +12,10 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from counterfoil import context
+from counterfoil.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-
-    from counterfoil.steps import Step
 
 __all__ = ["Entry", "InFlight", "Trackers"]
 
@@ -32,15 +31,18 @@ MOST_LATE: Final = 1024
 class Entry:
     """One thing that a framework does, by its native id: the step it is, or the nearest above it where it is folded away."""
 
-    __slots__ = ("ended", "key", "members", "parent", "root", "step")
+    members: list[Hashable] | None = None  # of a root
+    step: Step | None = None
+    ended = False
 
     def __init__(self, key: Hashable, parent: Self | None) -> None:
         self.key = key
         self.parent = parent
-        self.root: Self = self if parent is None else parent.root
-        self.members: list[Hashable] | None = [key] if parent is None else None
-        self.step: Step | None = None
-        self.ended = False
+        if parent is None:
+            self.root = self
+            self.members = [key]
+        else:
+            self.root = parent.root
 
 
 E = TypeVar("E", bound=Entry)
@@ -96,6 +98,16 @@ class InFlight(Generic[E]):
                 return step
         return None
 
+    def parent_step(self, key: Hashable | None) -> Step | None:
+        """Give the step that something with this native parent stands in; None where that is not known.
+
+        What the host has opened inside the parent's step (`counterfoil.step`) counts, and a run that ended lately.
+        """
+        entry = self.find(key)
+        if entry is not None and entry.step is not None:
+            return _innermost(entry.step)
+        return None if key is None else self.ended_root(key)
+
     def let_go(self, entry: E) -> None:
         """Called for every entry whose root is dropped: forget what else is known of it."""
 
@@ -117,6 +129,15 @@ class InFlight(Generic[E]):
         self._late[entry.key] = entry
         while len(self._late) > MOST_LATE:
             self._late.popitem(last=False)
+
+
+def _innermost(step: Step) -> Step:
+    for place in reversed(context.stack()):
+        if place.store == step.store:
+            if isinstance(place, Step) and place.open and step in place.above():
+                return place
+            break
+    return step.standing()
 
 
 T = TypeVar("T")

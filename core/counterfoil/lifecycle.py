@@ -12,8 +12,8 @@ from counterfoil import handoffs, ids
 from counterfoil.events import STEP_KINDS, STEP_STATUSES, Message, Text, Usage
 from counterfoil.guard import guarded, report
 from counterfoil.handoffs import Handoff
-from counterfoil.pen import UNSET, Pen
-from counterfoil.snapshot import count_of, text_of
+from counterfoil.pen import UNSET, Pen, each
+from counterfoil.snapshot import Taken, count_of, text_of
 from counterfoil.steps import Step, raised_here
 from counterfoil.turns import Turn
 
@@ -27,6 +27,14 @@ __all__ = ["Lifecycle"]
 #: Names are kept in memory too, and looked up: no longer than this.
 NAME_CHARS: Final = 1_000
 
+_USAGE: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "audio_tokens",
+)
 _KINDS: Final = frozenset(STEP_KINDS)
 _STATUSES: Final = frozenset(STEP_STATUSES) - {"running"}
 
@@ -51,7 +59,7 @@ class Lifecycle:
         under: tuple[str, str] | None = None,
         agent: str | None = None,
         input: Any = UNSET,  # noqa: A002  # the column's name
-        messages: Sequence[Message] | None = None,
+        messages: Sequence[Message | Taken] | None = None,
         offers: Sequence[Any] | None = None,
         native_id: str | None = None,
         call_id: str | None = None,
@@ -105,20 +113,25 @@ class Lifecycle:
             choice = step.turn.chose(call_id=call_id, tool=name)
             if choice is not None:
                 step.decided, step.decided_evidence, step.said = choice
-        head = {
+        head: dict[str, Any] = {
             "k": "start",
             "t": now,
             "run": run_id,
             "step": step.step_id,
-            "parent": above,
             "kind": kind,
-            "status": "waiting" if kind == "human" else None,
             "evidence": evidence,
-            "decided": step.decided,
-            "decided_evidence": step.decided_evidence,
-            "resuming": resuming or None,
-            "internal": internal or None,
         }
+        if above is not None:
+            head["parent"] = above
+        if kind == "human":
+            head["status"] = "waiting"
+        if step.decided is not None:
+            head["decided"] = step.decided
+            head["decided_evidence"] = step.decided_evidence
+        if resuming:
+            head["resuming"] = True
+        if internal:
+            head["internal"] = True
         text = Text(
             name=name,
             agent=step.agent,
@@ -133,7 +146,8 @@ class Lifecycle:
             provider=provider,
             request_model=request_model,
         )
-        taken = self._put(head, text, step=step, body=input, part="input", messages=messages, offers=offers)
+        said = each(messages) if messages else ()
+        taken = self._put(head, text, step=step, body=input, part="input", messages=said, offers=offers)
         if kind == "tool":
             step.arguments_json = taken
         elif kind == "agent":
@@ -197,7 +211,7 @@ class Lifecycle:
         status: str = "ok",
         *,
         output: Any = UNSET,
-        messages: Sequence[Message] | None = None,
+        messages: Sequence[Message | Taken] | None = None,
         usage: Usage | None = None,
         model: str | None = None,
         provider: str | None = None,
@@ -220,7 +234,8 @@ class Lifecycle:
         that its parent began counts only where the parent is gone.
         """
         now = ids.now_ns() if t is None else t
-        self._close_children(step, now)
+        if step.children:
+            self._close_children(step, now)
         if step.inherited and os.getppid() == step.pid:
             return
         if error is not None and raised_here(step, error):
@@ -236,10 +251,13 @@ class Lifecycle:
             "run": step.run_id,
             "step": step.step_id,
             "status": _status(status),
-            "cached": cached or None,
-            "ttft_ns": count_of(ttft_ns),
-            "cost_nano": count_of(cost_nano),
         }
+        if cached:
+            head["cached"] = True
+        if ttft_ns is not None:
+            head["ttft_ns"] = count_of(ttft_ns)
+        if cost_nano is not None:
+            head["cost_nano"] = count_of(cost_nano)
         text = Text(
             model=model,
             provider=provider,
@@ -251,11 +269,9 @@ class Lifecycle:
             price_source=price_source,
         )
         raw = None if usage is None else _add_usage(head, text, usage)
-        if step.kind == "llm" and messages is not None and step.turn is not None:
-            try:
-                step.turn.add(step.step_id, messages)
-            except Exception as problem:
-                report("counterfoil.turns.Turn.add", problem)
+        said = each(messages) if messages else ()
+        if said and step.kind == "llm" and step.turn is not None:
+            step.turn.add(step.step_id, said)
         self._put(
             head,
             text,
@@ -263,16 +279,14 @@ class Lifecycle:
             output=True,
             body=output,
             part="output",
-            messages=messages,
+            messages=said,
             usage=UNSET if raw is None else raw,
         )
-        if was_open:
-            self._settle_all(step, status, messages[-1] if messages else output)
+        if was_open and (step.asked or step.returns or step.pending):
+            self._settle_all(step, status, Taken(said[-1]) if said else output)
 
     def _close_children(self, step: Step, now: int) -> None:
         children = step.children
-        if not children:
-            return
         for child in sorted(children, key=_started, reverse=True):
             children.discard(child)
             # A question outlives the code that asked it, and what was begun before a fork is not ours to end.
@@ -463,11 +477,9 @@ def _labels(labels: Mapping[str, str]) -> dict[str, str] | None:
 @guarded
 def _add_usage(head: dict[str, Any], text: Text, usage: Usage) -> Any:
     """Put the numbers of `usage` into `head`; give the framework's own usage object."""
-    head["input_tokens"] = count_of(usage.input_tokens)
-    head["output_tokens"] = count_of(usage.output_tokens)
-    head["cache_read_tokens"] = count_of(usage.cache_read_tokens)
-    head["cache_write_tokens"] = count_of(usage.cache_write_tokens)
-    head["reasoning_tokens"] = count_of(usage.reasoning_tokens)
-    head["audio_tokens"] = count_of(usage.audio_tokens)
+    for name in _USAGE:
+        count = getattr(usage, name)
+        if count is not None:
+            head[name] = count_of(count)
     text.usage_source = usage.source
     return usage.raw

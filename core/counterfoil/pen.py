@@ -7,12 +7,12 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import ids
-from counterfoil.conversation import Conversation, Listed
-from counterfoil.events import Head, Message, Text, decode_text, encode
+from counterfoil.conversation import Conversation
+from counterfoil.events import Text, decode_text, encode
 from counterfoil.forklock import importing
 from counterfoil.guard import guarded, report
 from counterfoil.plugins import collect_redactors
-from counterfoil.snapshot import snapshot, text_of
+from counterfoil.snapshot import Taken, snapshot, text_of
 from counterfoil.tape import Tape
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from counterfoil.redact import Redactor
     from counterfoil.steps import Step
 
-__all__ = ["LIMIT_LABELS", "LIMIT_TEXT", "UNSET", "Pen", "on_new_tape"]
+__all__ = ["LIMIT_LABELS", "LIMIT_TEXT", "UNSET", "Pen", "each", "on_new_tape"]
 
 #: A name, a label, an error's message is cut to this many characters, and no event has more labels.
 LIMIT_TEXT: Final = 16_384
@@ -45,6 +45,9 @@ _METADATA: Final = (
     "price_source", "error_type", "source", "target", "target_asked", "coordinator", "item_id", "action",
     "resource", "rule", "policy", "policy_version", "label", "answered_by", "place",
 )  # fmt: skip
+
+#: What a head says of messages, by the numbers of one writer.
+_LISTS: Final = frozenset({"base", "base_output", "keep", "refs", "offers"})
 
 _on_new_tape: list[Callable[[str], None]] = []
 
@@ -89,15 +92,17 @@ class Pen:
         output: bool = False,
         body: Any = UNSET,
         part: str = "",
-        messages: Sequence[Message] | None = None,
+        messages: Sequence[bytes] = (),
         offers: Sequence[Any] | None = None,
         usage: Any = UNSET,
     ) -> bytes | None:
-        """Write one event: `head` is the fields of its `Head` but for `q` and `parts`. Never raises.
+        """Write one event: `head` is the fields of its `Head` but for `q`, `parts` and lists of messages. Never raises.
 
-        `body` goes into the part named `part`; `messages` and `offers` are lists whose members are written once.
+        `body` goes into the part named `part`; `messages` (each as JSON) and `offers` are lists whose members are written once.
         `step` and `output` say whose input or output the messages are. Gives the body as JSON, where it is recorded.
         """
+        if None in head.values():
+            head = {key: value for key, value in head.items() if value is not None}
         names: list[str] = []
         bodies: list[bytes] = []
         taken: bytes | None = None
@@ -115,14 +120,15 @@ class Pen:
             taken = snapshot(body)
             names.append(part)
             bodies.append(taken)
-        listing = _each(messages) if messages is not None and not metadata else None
-        offering = _each(offers) if offers and not metadata else None
+        if metadata:
+            messages, offers = (), None
+        offering = each(offers) if offers else ()
         try:
-            self._write(head, names, bodies, listing, offering, step, output=output)
+            self._write(head, names, bodies, messages, offering, step, output=output)
         except Exception as error:
             # That something happened is told even where what happened cannot be.
             report("counterfoil.pen.Pen.put", error)
-            guarded(self._write)(head, [], [], None, None, None, output=output)
+            guarded(self._write)(_without_lists(head), [], [], (), (), None, output=output)
         return taken
 
     def _write(
@@ -130,8 +136,8 @@ class Pen:
         head: dict[str, Any],
         named: list[str],
         bodies: list[bytes],
-        listing: list[bytes] | None,
-        offering: list[bytes] | None,
+        messages: Sequence[bytes],
+        offers: Sequence[bytes],
         step: Step | None,
         *,
         output: bool,
@@ -143,34 +149,34 @@ class Pen:
             if not writer:
                 break
             conversation = self._conversation
-            listed: Listed | None = None
-            fresh: dict[bytes, int] | None = None
-            lists: dict[str, Any] = {}
-            names, parts = named, bodies
-            if listing is not None:
-                listed = conversation.number(listing)
-                fresh = listed.fresh
-                lists = {
-                    "base": listed.base,
-                    "base_output": listed.base_output,
-                    "keep": listed.keep,
-                    "refs": listed.refs,
-                }
-                names, parts = names + listed.names, parts + listed.bodies
-            if offering is not None:
-                offered = conversation.number(offering, fresh)
-                fresh = offered.fresh
-                lists["offers"] = offered.numbers
-                names, parts = names + offered.names, parts + offered.bodies
-            line = encode(Head(q=tape.next_q(), parts=tuple(names), **head, **lists))
+            numbers: tuple[int, ...] = ()
+            fresh: dict[bytes, int] = {}
+            names, parts = named.copy(), bodies.copy()
+            if messages:
+                numbers = conversation.number(messages, fresh, names, parts)
+                before = conversation.continues(numbers)
+                if before is None:
+                    head["refs"] = numbers
+                else:
+                    head["base"], of_output, head["keep"] = before
+                    if of_output:
+                        head["base_output"] = True
+                    if before[2] < len(numbers):
+                        head["refs"] = numbers[before[2] :]
+            if offers:
+                head["offers"] = conversation.number(offers, fresh, names, parts)
+            head["q"] = tape.next_q()
+            if names:
+                head["parts"] = names
+            line = encode(head)
             if parts:
                 line += b"\t" + (self._redact or self._build_redact())(b"\t".join(parts))
             if tape.write(line + b"\n", writer):
                 # Only what the kernel has may be referred to.
-                if listed is not None and step is not None:
-                    conversation.remember(listed, step.step_id, output=output)
-                elif fresh:
-                    conversation.remember_fresh(fresh)
+                if fresh:
+                    conversation.remember(fresh)
+                if numbers and step is not None:
+                    conversation.remember_list(numbers, step.step_id, output=output)
                 if self._began:
                     self._began = False
                     for call in _on_new_tape:
@@ -181,6 +187,7 @@ class Pen:
             if tape.writer == writer:
                 break
             # Another writer has begun meanwhile: the numbers in the line are none of its own.
+            head = _without_lists(head)
         self.dropped += 1
 
     def _own_up(self) -> None:
@@ -215,6 +222,10 @@ class Pen:
         self._began = True
 
 
+def _without_lists(head: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in head.items() if key not in _LISTS}
+
+
 def _as_it_is(content: bytes) -> bytes:
     return content
 
@@ -224,9 +235,13 @@ def on_new_tape(call: Callable[[str], None]) -> None:
     _on_new_tape.append(guarded(call))
 
 
-@guarded
-def _each(values: Iterable[Any]) -> list[bytes]:
-    return [snapshot(one) for one in values]
+def each(values: Iterable[Any]) -> list[bytes]:
+    """Give each of `values` as JSON; none of what cannot be gone through."""
+    try:
+        return [one if type(one) is Taken else snapshot(one) for one in values]
+    except Exception as error:
+        report("counterfoil.pen.each", error)
+        return []
 
 
 def _encode_text(text: Text) -> bytes:

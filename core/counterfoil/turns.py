@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = ["Choice", "Turn", "reason_from"]
 
@@ -14,6 +16,10 @@ __all__ = ["Choice", "Turn", "reason_from"]
 SAID_CHARS: Final = 16_384
 #: How many model calls a turn remembers: an agent may loop for days.
 CALLS: Final = 256
+#: Of those, how many it may keep as they came.
+UNREAD: Final = 8
+
+_json: Final = msgspec.json.Decoder()
 
 
 class Choice(NamedTuple):
@@ -34,31 +40,30 @@ class _Call(NamedTuple):
 class Turn:
     """The model calls of one unbroken turn of one agent, newest last."""
 
-    __slots__ = ("_calls",)
+    __slots__ = ("_calls", "_unread")
 
     def __init__(self) -> None:
         self._calls: deque[_Call] = deque(maxlen=CALLS)
+        self._unread: deque[tuple[str, Sequence[bytes]]] = deque()
 
-    def add(self, step_id: str, output: Iterable[dict[str, Any]]) -> None:
-        """Take in the output messages of an llm step that has ended."""
-        ids: set[str] = set()
-        tools: set[str] = set()
-        texts: list[str] = []
-        for one in output:
-            for part in one.get("parts", ()):
-                kind = part.get("type")
-                if kind == "tool_call":
-                    ids.add(str(part.get("id") or ""))
-                    tools.add(str(part.get("name") or ""))
-                elif kind == "text" and isinstance(part.get("content"), str):
-                    texts.append(part["content"][:SAID_CHARS])
-        ids.discard("")
-        self._calls.append(
-            _Call(step_id, frozenset(ids), frozenset(tools), "\n".join(filter(None, texts)) or None)
-        )
+    def add(self, step_id: str, output: Sequence[bytes]) -> None:
+        """Take in the output of an llm step that has ended: its messages, each as JSON."""
+        # Most answers choose nothing: read when somebody asks.
+        self._unread.append((step_id, output))
+        if len(self._unread) > UNREAD:
+            self._read()
+
+    def _read(self) -> None:
+        while self._unread:
+            try:
+                step_id, output = self._unread.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            self._calls.append(_call(step_id, output))
 
     def chose(self, *, call_id: str | None = None, tool: str | None = None) -> Choice | None:
         """Give the llm step that chose the call: by its id, else by the tool's name, else the latest."""
+        self._read()
         calls = list(self._calls)  # another thread may add one meanwhile
         if call_id is not None:
             for call in reversed(calls):
@@ -71,6 +76,23 @@ class Turn:
         if calls:
             return Choice(calls[-1].step_id, "guessed", calls[-1].text)
         return None
+
+
+def _call(step_id: str, output: Sequence[bytes]) -> _Call:
+    ids: set[str] = set()
+    tools: set[str] = set()
+    texts: list[str] = []
+    for one in map(_json.decode, output):
+        parts = one.get("parts") if isinstance(one, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind == "tool_call":
+                ids.add(str(part.get("id") or ""))
+                tools.add(str(part.get("name") or ""))
+            elif kind == "text" and isinstance(part.get("content"), str):
+                texts.append(part["content"][:SAID_CHARS])
+    ids.discard("")
+    return _Call(step_id, frozenset(ids), frozenset(tools), "\n".join(filter(None, texts)) or None)
 
 
 def reason_from(arguments: Any, said: str | None) -> str | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from counterfoil.events import Message, Usage, message, text_part
-from counterfoil_langchain.messages import message_of
+from counterfoil_langchain.messages import messages_of
+
+if TYPE_CHECKING:
+    from counterfoil.snapshot import Taken
 
 __all__ = ["Answer", "answer_of"]
 
@@ -14,7 +17,7 @@ __all__ = ["Answer", "answer_of"]
 class Answer(NamedTuple):
     """The facts of one LLMResult, as `Recorder.end` takes them."""
 
-    messages: list[Message]
+    messages: Sequence[Message | Taken]
     usage: Usage | None = None
     model: str | None = None
     provider: str | None = None
@@ -51,7 +54,7 @@ def answer_of(result: Any, *, streamed: bool) -> Answer:
     else:
         usage = _usage(raw, streamed=streamed)
     return Answer(
-        [message_of(one.message) for one in generations],
+        messages_of([one.message for one in generations]),
         usage=usage,
         model=_text(facts.get("model_name") or facts.get("model") or summary.get("model_name")),
         provider=_text(facts.get("model_provider")),

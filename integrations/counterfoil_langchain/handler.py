@@ -61,11 +61,11 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
     def _new(self, run_id: UUID) -> Tracker | None:
         """Give the tracker for a run that it does not know yet: another handler of its store may have been told."""
         tracker = self.tracker
-        return None if tracker is None or run_id in tracker.entries else tracker
+        return None if tracker is None or run_id.int in tracker.entries else tracker
 
     def _ended(self, run_id: UUID) -> tuple[Tracker | None, Entry | None]:
         tracker = self.tracker
-        return (None, None) if tracker is None else (tracker, tracker.pop(run_id))
+        return (None, None) if tracker is None else (tracker, tracker.pop(run_id.int))
 
     @guarded
     def on_chain_start(
@@ -140,7 +140,7 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
     def on_llm_new_token(self, token: Any, *, run_id: UUID, chunk: Any = None, **_: Any) -> None:
         """A piece of a streamed answer came: the first counts."""
         tracker = self.tracker
-        entry = tracker.entries.get(run_id) if tracker is not None else None
+        entry = tracker.entries.get(run_id.int) if tracker is not None else None
         if entry is not None and entry.ttft_ns is None and says_something(token, chunk):
             entry.ttft_ns = ids.now_ns() - entry.started_ns
 
@@ -148,7 +148,7 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
     def on_stream_event(self, event: Any, *, run_id: UUID, **_: Any) -> None:
         """A piece of an answer came by `stream_events(version="v3")`, where a model may tell of no tokens."""
         tracker = self.tracker
-        entry = tracker.entries.get(run_id) if tracker is not None else None
+        entry = tracker.entries.get(run_id.int) if tracker is not None else None
         if entry is not None and entry.ttft_ns is None and event.get("event") == "content-block-delta":
             entry.ttft_ns = ids.now_ns() - entry.started_ns
 
@@ -293,7 +293,7 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
         """A graph stopped to ask a human."""
         tracker = self.tracker
         event = args[0] if args else kwargs.get("event")
-        entry = tracker.find(getattr(event, "run_id", None)) if tracker is not None else None
+        entry = tracker.find(_key_of(event)) if tracker is not None else None
         if tracker is not None and entry is not None:
             entry.pause = True
             humans.paused(tracker, entry, event)
@@ -303,9 +303,13 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
         """A graph goes on from a checkpoint."""
         tracker = self.tracker
         event = args[0] if args else kwargs.get("event")
-        entry = tracker.find(getattr(event, "run_id", None)) if tracker is not None else None
+        entry = tracker.find(_key_of(event)) if tracker is not None else None
         if tracker is not None and entry is not None:
             humans.let_pass(tracker, entry, event)
+
+
+def _key_of(event: Any) -> int | None:
+    return getattr(getattr(event, "run_id", None), "int", None)
 
 
 class CounterfoilHandler(RecordingHandler):

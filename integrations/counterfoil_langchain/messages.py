@@ -8,8 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from counterfoil.content import dict_message, parts_of, role_of
-from counterfoil.events import Message, message, reasoning_part, text_part, tool_call_part, tool_response_part
+from counterfoil.content import Known, dict_message, parts_of, role_of
+from counterfoil.events import (
+    Message,
+    encode,
+    message,
+    reasoning_part,
+    text_part,
+    tool_call_part,
+    tool_response_part,
+)
+from counterfoil.snapshot import Taken, snapshot
 
 __all__ = ["is_message", "message_of", "messages_of", "plain", "split_state"]
 
@@ -35,9 +44,41 @@ def is_message(value: Any) -> bool:
     return hasattr(value, "content") and getattr(value, "type", None) in _ROLES
 
 
-def messages_of(values: Sequence[Any]) -> list[Message]:
-    """Give the normalised messages of a list of messages in any form that LangChain takes."""
-    return [message_of(value) for value in values]
+_known: Final = Known()
+
+
+def messages_of(values: Sequence[Any]) -> list[Taken]:
+    """Give the normalised messages of a list of messages in any form that LangChain takes, each as JSON."""
+    made = []
+    for value in values:
+        key = _key(value)
+        taken = _known.get(key) if key is not None else None
+        if taken is None:
+            taken = Taken(snapshot(message_of(value)))
+            if key is not None:
+                _known.keep(key, taken)
+        made.append(taken)
+    return made
+
+
+def _key(value: Any) -> tuple[Any, ...] | None:
+    """Give all that a message says as a key; None for one that says more than text and tool calls."""
+    kind, content = getattr(value, "type", None), getattr(value, "content", None)
+    if type(content) is not str:
+        return None
+    if kind in {"human", "system"}:
+        return kind, content, value.name
+    if kind == "tool":
+        return kind, content, value.tool_call_id
+    if kind != "ai" or value.invalid_tool_calls or "reasoning_content" in value.additional_kwargs:
+        return None
+    calls = value.tool_calls
+    if not calls:
+        return kind, content
+    try:
+        return kind, content, *[(call["id"], call["name"], encode(call["args"])) for call in calls]
+    except Exception:  # what JSON does not know
+        return None
 
 
 def message_of(value: Any) -> Message:
@@ -81,7 +122,7 @@ def _loose(value: Any) -> Message:
     return message("user", [{"type": "text", "content": plain(value)}])
 
 
-def split_state(value: Any) -> tuple[list[Message] | None, Any, bool]:
+def split_state(value: Any) -> tuple[list[Taken] | None, Any, bool]:
     """Give a graph's state or a runnable's value as (its chat messages, all else of it, whether there is any else)."""
     if isinstance(value, dict):
         found = value.get("messages")
@@ -92,7 +133,7 @@ def split_state(value: Any) -> tuple[list[Message] | None, Any, bool]:
     if isinstance(value, list) and value and all(is_message(one) for one in value):
         return messages_of(value), None, False
     if is_message(value):
-        return [message_of(value)], None, False
+        return messages_of((value,)), None, False
     found = getattr(value, "messages", None)  # a state that is a pydantic model or a dataclass
     if isinstance(found, list) and found and hasattr(value, "__dict__"):
         rest = {key: plain(one) for key, one in vars(value).items() if key != "messages"}

@@ -44,7 +44,11 @@ _OWN_TAGS: Final = ("seq:step:", "graph:step:", "langsmith:", "map:key:", "retry
 
 def is_node(tags: Sequence[str] | None) -> bool:
     """Tell whether these are the tags of a graph's node."""
-    return any(tag.startswith(_STEP_TAG) for tag in tags) if tags else False
+    if tags:
+        for tag in tags:  # at every chain's start: not any(), which makes a generator
+            if tag.startswith(_STEP_TAG):
+                return True
+    return False
 
 
 def is_hidden(tags: Sequence[str] | None) -> bool:

@@ -23,7 +23,8 @@ def entry_of(
     run_id: UUID, above: Entry | None, name: str, role: str, metadata: Mapping[str, Any] | None
 ) -> Entry:
     """Give the entry of a run that begins now."""
-    entry = Entry(run_id, above, name, role)
+    entry = Entry(run_id.int, above)  # a UUID's own hash and comparison are written in Python
+    entry.run_id, entry.name, entry.role = run_id, name, role
     entry.started_ns = ids.now_ns()
     if metadata:
         entry.integration = metadata.get("ls_integration")
@@ -65,12 +66,13 @@ def begin(
         tidy(name),
         framework=FRAMEWORK,
         parent=entry.step,
-        native_id=str(entry.key),
+        native_id=str(entry.run_id),
         t=entry.started_ns,
         **facts,
     )
     entry.owns = True
-    agents.note_step(tracker, entry, step)
+    if tracker.tentative or step.turn_step is None:
+        agents.note_step(tracker, entry, step)
     return step
 
 

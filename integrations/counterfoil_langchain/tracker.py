@@ -16,7 +16,7 @@ from counterfoil.recorder import Recorder, Step
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from counterfoil.events import Message
+    from counterfoil.snapshot import Taken
     from counterfoil_langchain.graphs import Graph, Visit
 
 __all__ = ["Entry", "Tracker", "trackers"]
@@ -25,47 +25,25 @@ __all__ = ["Entry", "Tracker", "trackers"]
 class Entry(inflight.Entry):
     """One LangChain run, by its run id: the step it is, or the nearest above it where it is folded away."""
 
-    __slots__ = (
-        "asked",
-        "calls",
-        "graph",
-        "inner",
-        "integration",
-        "label",
-        "level",
-        "memo",
-        "name",
-        "node",
-        "owns",
-        "pause",
-        "role",
-        "router",
-        "started_ns",
-        "ttft_ns",
-        "visit",
-        "waits",
-    )
-
-    def __init__(self, run_id: UUID, parent: Entry | None, name: str, role: str) -> None:
-        super().__init__(run_id, parent)
-        self.name = name
-        self.role = role  # graph, node, chain, folded, llm, tool, retriever
-        self.owns = False
-        self.started_ns = 0
-        self.integration: str | None = None  # metadata ls_integration
-        self.label: str | None = None  # metadata lc_agent_name: leaks from the caller, see naming.py
-        self.node: str | None = None  # of a node's run
-        self.level: int | None = None  # of a node's run: langgraph_step
-        self.graph: Graph | None = None  # of a graph's run
-        self.visit: Visit | None = None  # of a node's run
-        self.inner = False  # a graph folded with its node
-        self.calls: dict[str, tuple[str, bytes] | None] | None = None  # of a node's run: tool calls
-        self.ttft_ns: int | None = None
-        self.pause = False  # of a graph's run: it stopped to ask a human
-        self.asked: set[str] | None = None  # of a root: questions put so far
-        self.memo: str | None = None  # from start to end: a tool's destination, a retriever's query
-        self.router = False  # a conditional edge's function
-        self.waits: tuple[list[Message] | None, bytes | None] | None = None  # see chains.settle
+    run_id: UUID
+    name: str
+    role: str  # graph, node, chain, folded, llm, tool, retriever
+    started_ns: int
+    owns = False
+    integration: str | None = None  # metadata ls_integration
+    label: str | None = None  # metadata lc_agent_name: leaks from the caller, see naming.py
+    node: str | None = None  # of a node's run
+    level: int | None = None  # of a node's run: langgraph_step
+    graph: Graph | None = None  # of a graph's run
+    visit: Visit | None = None  # of a node's run
+    inner = False  # a graph folded with its node
+    calls: dict[str, tuple[str, bytes] | None] | None = None  # of a node's run: tool calls
+    ttft_ns: int | None = None
+    pause = False  # of a graph's run: it stopped to ask a human
+    asked: set[str] | None = None  # of a root: questions put so far
+    memo: str | None = None  # from start to end: a tool's destination, a retriever's query
+    router = False  # a conditional edge's function
+    waits: tuple[list[Taken] | None, bytes | None] | None = None  # see chains.settle
 
     def node_above(self) -> Entry | None:
         """Give the nearest node above, but none beyond a tool or another graph."""
@@ -106,11 +84,12 @@ class Tracker(InFlight[Entry]):
 
     def place(self, parent_run_id: UUID | None) -> tuple[Entry | None, Step | None]:
         """Give the run and the step that a run with this parent starts in; (None, None) for a new root."""
-        entry = self.find(parent_run_id)
-        if entry is not None and entry.step is not None:
-            return entry, self._innermost(entry.step)
         if parent_run_id is not None:
-            root = self.ended_root(parent_run_id)
+            entry = self.find(parent_run_id.int)
+            step = entry.step if entry is not None else None
+            if step is not None:
+                return entry, step if step.open and not context.stack() else self._innermost(step)
+            root = self.ended_root(parent_run_id.int)
             if root is not None:
                 return None, root
         # Explicit callbacks, even `[]`, cut a child off from its parent: the framework's own context knows.
@@ -144,14 +123,14 @@ class Tracker(InFlight[Entry]):
 
     def current(self) -> Step | None:
         """Give the step that LangChain's own context says we are in."""
-        run_id = _running_in()
-        if run_id is None:
+        key = _running_in()
+        if key is None:
             return None
-        entry = self.find(run_id)
-        return entry.step if entry is not None else self.ended_root(run_id)
+        entry = self.find(key)
+        return entry.step if entry is not None else self.ended_root(key)
 
 
-def _running_in() -> UUID | None:
+def _running_in() -> int | None:
     config = sys.modules.get("langchain_core.runnables.config")
     if config is None:
         return None
@@ -159,7 +138,7 @@ def _running_in() -> UUID | None:
     if running is None:
         return None
     found: UUID | None = getattr(running.get("callbacks"), "parent_run_id", None)
-    return found
+    return None if found is None else found.int
 
 
 def _new_lock(tracker: Tracker) -> None:

@@ -196,8 +196,8 @@ def test_a_tape_that_ends_while_a_line_is_made_has_the_line_made_anew(db, record
     number = type(made).number
     once = [True]
 
-    def closing(self, bodies, fresh=None):
-        listed = number(self, bodies, fresh)
+    def closing(self, *args):
+        listed = number(self, *args)
         if once and once.pop():
             begin(recorded)
             recorded.end(recorded.start("llm", "other", framework="test", messages=[user("else")]))
@@ -234,11 +234,18 @@ def test_two_threads_in_one_conversation_refer_only_to_what_is_written_before(db
 # -- memory
 
 
+def remember(made, messages, step_id):
+    fresh = {}
+    numbers = made.number(messages, fresh, [], [])
+    made.remember(fresh)
+    made.remember_list(numbers, step_id, output=False)
+    return numbers
+
+
 def test_what_is_remembered_is_bounded_in_bytes():
     made = Conversation()
     for number in range(3000):
-        listed = made.number([b"%d" % number + b"x" * 10_000])
-        made.remember(listed, f"{number}", output=False)
+        remember(made, [b"%d" % number + b"x" * 10_000], f"{number}")
     held = sum(len(body) for kept in (made._new, made._old) for body in kept)
     assert held <= conversation.CACHE_BYTES
     assert len(made._lists) <= conversation.LISTS
@@ -246,8 +253,6 @@ def test_what_is_remembered_is_bounded_in_bytes():
 
 def test_a_message_in_use_outlives_any_amount_of_others():
     made = Conversation()
-    made.remember(made.number([b"system"]), "first", output=False)
+    remember(made, [b"system"], "first")
     for number in range(2000):
-        listed = made.number([b"system", b"%d" % number + b"x" * 10_000])
-        assert listed.numbers[0] == 1
-        made.remember(listed, f"{number}", output=False)
+        assert remember(made, [b"system", b"%d" % number + b"x" * 10_000], f"{number}")[0] == 1

@@ -2,13 +2,15 @@
 
 import pytest
 
-from counterfoil.events import message, text_part, tool_call_part
+from counterfoil.events import encode, message, text_part, tool_call_part
 from counterfoil.turns import CALLS, SAID_CHARS, Choice, Turn, reason_from
 
 
 def said(text, *calls):
     parts = [text_part(text)] if text else []
-    return [message("assistant", [*parts, *(tool_call_part(call_id, name, {}) for call_id, name in calls)])]
+    return [
+        encode(message("assistant", [*parts, *(tool_call_part(call_id, name, {}) for call_id, name in calls)]))
+    ]
 
 
 def test_the_call_id_names_the_model_call_natively():
@@ -54,8 +56,8 @@ def test_a_turn_that_lasts_for_days_remembers_its_latest_calls():
 
 def test_odd_parts_name_no_tool():
     turn = Turn()
-    turn.add("one", [{"role": "assistant"}, {"parts": [{}, {"type": "text", "content": {"no": "text"}}]}])
-    turn.add("two", [{"parts": [{"type": "tool_call", "id": 5, "name": ["list"]}]}])
+    turn.add("one", [b'{"role":"assistant"}', b'{"parts":[{},{"type":"text","content":{"no":"text"}}]}'])
+    turn.add("two", [b'{"parts":[{"type":"tool_call","id":5,"name":["list"]}]}'])
     assert turn.chose(call_id="5") == Choice("two", "native", None)
 
 
