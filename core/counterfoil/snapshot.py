@@ -7,10 +7,10 @@ What JSON knows goes through msgspec as it is. All else is put in a marked, boun
 
 from __future__ import annotations
 
-import base64
-import dataclasses
+import binascii
 import itertools
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -158,7 +158,7 @@ class _Careful:
             view = memoryview(value)
             data = view[: min(LIMIT_BYTES, max(self.chars, 0))].tobytes()[:LIMIT_BYTES]
             self.chars -= len(data)
-            return {"$bytes": view.nbytes, "base64": base64.b64encode(data).decode()}
+            return {"$bytes": view.nbytes, "base64": binascii.b2a_base64(data, newline=False).decode()}
         if id(value) in self.open:
             return {"$cycle": _type_name(kind)}
         if depth > LIMIT_DEPTH:
@@ -248,7 +248,8 @@ class Pieces:
 
 def _field_names(kind: type) -> Iterable[str] | None:
     """Give the names of the fields of a dataclass, a msgspec struct or an attrs class."""
-    if dataclasses.is_dataclass(kind):
+    dataclasses = sys.modules.get("dataclasses")  # takes long to import: whoever has such a class has done it
+    if dataclasses is not None and dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind)]
     if issubclass(kind, msgspec.Struct):
         return kind.__struct_fields__
