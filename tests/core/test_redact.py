@@ -54,6 +54,7 @@ TEXTS = {
     f"Cookie: theme=dark; sid={CANARY}": "Cookie: [redacted:cookie]",
     f"set-cookie: sid={CANARY}; Path=/\nHost: a": "set-cookie: [redacted:cookie]\nHost: a",
     # addresses
+    f"curl -u dana:{CANARY} https://h": "curl -u dana:[redacted:user-password] https://h",
     f"postgres://app:{CANARY}@db.example/x": "postgres://app:[redacted:url-password]@db.example/x",
     f"redis://:{CANARY}@h:6379": "redis://:[redacted:url-password]@h:6379",
     f"amqp://a:p@{CANARY}@h": "amqp://a:[redacted:url-password]@h",
