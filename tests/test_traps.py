@@ -32,7 +32,9 @@ def _functions(node):
         yield node.name, node
 
 
-@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: f"{trap['section']}: {trap['row']}")
+@pytest.mark.parametrize(
+    "trap", TRAPS, ids=lambda trap: f"{trap['framework']} {trap['section']}: {trap['row']}"
+)
 def test_a_trap_has_a_test_that_runs_or_says_why_not_yet(trap):
     assert ("test" in trap) != ("later" in trap)
     if "test" in trap:
@@ -41,11 +43,16 @@ def test_a_trap_has_a_test_that_runs_or_says_why_not_yet(trap):
         assert defined_in(path).get(trap["test"]) is False
 
 
+def _of(framework, key):
+    return (trap[key] for trap in TRAPS if trap["framework"] == framework)
+
+
 def test_no_row_of_the_list_has_gone():
-    assert Counter(trap["section"] for trap in TRAPS) == LIST["rows"]
+    rows = {framework: dict(Counter(_of(framework, "section"))) for framework in LIST["rows"]}
+    assert rows == LIST["rows"]
+    assert {trap["framework"] for trap in TRAPS} == LIST["rows"].keys()
 
 
 def test_no_row_is_listed_twice():
-    assert [
-        row for row, count in Counter((trap["section"], trap["row"]) for trap in TRAPS).items() if count > 1
-    ] == []
+    counts = Counter((trap["framework"], trap["section"], trap["row"]) for trap in TRAPS)
+    assert [row for row, count in counts.items() if count > 1] == []

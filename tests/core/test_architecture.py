@@ -64,6 +64,7 @@ def test_imports_keep_to_the_floors():
         ("counterfoil.recorder", "counterfoil.store"),
         ("counterfoil.store.read", "counterfoil.cli"),
         ("counterfoil_langchain.plugin", "counterfoil.tape"),
+        ("counterfoil_crewai.plugin", "counterfoil.store"),
     ],
 )
 def test_an_import_upwards_is_found(tmp_path, importer, imported):

@@ -1,8 +1,25 @@
 """What every adapter's tests share: a store of their own, and that none of our own errors was swallowed."""
 
+import atexit
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+
 import pytest
 
 from counterfoil import guard
+
+# CrewAI reads these when it is imported, and writes to both folders: tests import it when they are collected.
+_HOME = tempfile.mkdtemp(prefix="counterfoil-crewai-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ |= {
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "CREWAI_TRACING_ENABLED": "false",
+    "CREWAI_TESTING": "true",
+    "CREWAI_STORAGE_DIR": _HOME,
+    "HOME": _HOME,
+}
 
 
 @pytest.fixture
@@ -30,6 +47,33 @@ def installed(db):
     counterfoil_langchain.install(db, quiet=True)
     yield counterfoil_langchain
     counterfoil_langchain.uninstall()
+
+
+@pytest.fixture
+def listening(db):
+    """CrewAI's adapter, attached to the whole process for one test."""
+    from counterfoil_crewai import CounterfoilListener
+
+    listener = CounterfoilListener(db)
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def told_late(monkeypatch):
+    """CrewAI as a version whose bus has no method that every event passes through on its sender's thread."""
+    from counterfoil_crewai import delivery
+
+    monkeypatch.setattr(delivery, "has_point", lambda: False)
+
+
+@pytest.fixture
+def serve():
+    """A function that starts an endpoint which follows a script, until the test ends."""
+    from support_desk.endpoint import Endpoint
+
+    with ExitStack() as stack:
+        yield lambda script, **options: stack.enter_context(Endpoint(script, **options))
 
 
 @pytest.fixture(scope="session")
