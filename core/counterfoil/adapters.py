@@ -8,14 +8,25 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence  # noqa: TC003  # msgspec reads the annotations when the code runs
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["UNNAMED", "Adapter", "exports", "say_where", "tidy", "unsupported", "warn_of_versions"]
+__all__ = [
+    "UNNAMED",
+    "Adapter",
+    "exports",
+    "say_where",
+    "tidy",
+    "unsupported",
+    "versions",
+    "warn_of_versions",
+]
 
 #: The name of an agent that has none.
 UNNAMED: Final = "unnamed agent"
@@ -31,12 +42,14 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     `name` is the value of the `framework` column. `requires` are the distributions it supports, from the first version
     on, up to the second: `langchain-core>=0.3.80,<2`. `attach` names the module whose functions `install(db, ...)`,
     `uninstall()` and `installed()` attach to the whole process, undo that, and tell; it is imported when one of them is
-    first needed, and may import the framework.
+    first needed, and may import the framework. `notes()`, if given, says in sentences what of the framework's own ways
+    surprises its users in this environment; `counterfoil doctor` shows them where the framework is installed.
     """
 
     name: str
     requires: tuple[str, ...]
     attach: str
+    notes: Callable[[], Sequence[str]] | None = None
 
     def install(self, db: str | os.PathLike[str] | None = None, **options: Any) -> None:
         """Record all that the framework does in this process to the store `db`. May be called again."""
@@ -95,6 +108,18 @@ def unsupported(requires: tuple[str, ...]) -> tuple[str, ...]:
                 "what it records may be incomplete."
             )
     return tuple(sentences)
+
+
+def versions(requires: tuple[str, ...]) -> dict[str, str]:
+    """Give the distributions of `requires` that are installed, and their versions."""
+    from importlib import metadata  # noqa: PLC0415  # as above
+
+    found = {}
+    for requirement in requires:
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _numbers(version: str) -> tuple[int, ...]:

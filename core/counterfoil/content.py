@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from counterfoil.events import (
     Message,
     blob_part,
@@ -55,6 +57,8 @@ _BLOB_BLOCKS: Final = frozenset(
         "document",
     }
 )
+
+_json: Final = msgspec.json.Decoder()
 
 Plain = Callable[[Any], Any]
 
@@ -105,9 +109,21 @@ def dict_message(value: Mapping[str, Any], plain: Plain = _as_it_is) -> Message:
     for call in value.get("tool_calls") or ():
         if isinstance(call, Mapping):
             function = call.get("function") or call
-            arguments = function.get("arguments", function.get("args"))
+            arguments = _decoded(function.get("arguments", function.get("args")))
             parts.append(tool_call_part(call.get("id"), function.get("name") or "", arguments))
-    return message(role, parts, name=value.get("name"))
+    # Whose an assistant's message is, its step says (docs/design.md).
+    return message(role, parts, name=None if role == "assistant" else value.get("name"))
+
+
+def _decoded(arguments: Any) -> Any:
+    """Give a call's arguments as they are meant: OpenAI's API sends them as JSON in a string."""
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        found = _json.decode(arguments)
+    except (msgspec.DecodeError, UnicodeError):
+        return arguments  # as the model wrote it
+    return found if isinstance(found, dict) else arguments
 
 
 def parts_of(content: Any, plain: Plain = _as_it_is) -> list[dict[str, Any]]:

@@ -115,11 +115,12 @@ def _answered(writer: Writer, handoff: Handoff, status: str, answer: Any) -> Non
         writer.advance(handoff, outcome)
 
 
-def workflow_ended(writer: Writer, step: Step) -> None:
-    """Give up what was requested here and never started: another one won, or the run ended."""
+def workflow_ended(writer: Writer, step: Step, status: str) -> None:
+    """Settle what was requested here and never started: another one won, the run ended, or the attempt raised."""
     for handoff in step.pending:
         if handoff.status == "requested":
-            writer.advance(handoff, "abandoned")
+            raised = status == "error" and handoff is step.pending[-1]
+            writer.advance(handoff, "failed" if raised else "abandoned")
     step.pending = []
     step.last_agent = None
 

@@ -17,7 +17,7 @@ from counterfoil.steps import Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["Entry", "InFlight", "Trackers"]
+__all__ = ["Entry", "InFlight", "Trackers", "innermost"]
 
 #: Roots whose end never came (a bare model call of LangChain's cancelled in asyncio has none): the oldest are let go.
 MOST_ROOTS: Final = 4096
@@ -105,7 +105,7 @@ class InFlight(Generic[E]):
         """
         entry = self.find(key)
         if entry is not None and entry.step is not None:
-            return _innermost(entry.step)
+            return innermost(entry.step)
         return None if key is None else self.ended_root(key)
 
     def let_go(self, entry: E) -> None:
@@ -131,7 +131,8 @@ class InFlight(Generic[E]):
             self._late.popitem(last=False)
 
 
-def _innermost(step: Step) -> Step:
+def innermost(step: Step) -> Step:
+    """Give a `counterfoil.step` of the host's that stands between `step` and here, else `step`, or what stands for it."""
     for place in reversed(context.stack()):
         if place.store == step.store:
             if isinstance(place, Step) and place.open and step in place.above():

@@ -14,7 +14,7 @@ from counterfoil.guard import guarded, report
 from counterfoil.handoffs import Handoff
 from counterfoil.pen import UNSET, Pen, each
 from counterfoil.snapshot import Taken, count_of, text_of
-from counterfoil.steps import Step, raised_here
+from counterfoil.steps import Step, raised_here, status_of
 from counterfoil.turns import Turn
 
 if TYPE_CHECKING:
@@ -285,6 +285,11 @@ class Lifecycle:
         if was_open and (step.asked or step.returns or step.pending):
             self._settle_all(step, status, Taken(said[-1]) if said else output)
 
+    def fail(self, step: Step, error: BaseException, **said: Any) -> None:
+        """Record that `step` ended by `error`: an error, cancelled, or an exit; `said` as for `end`."""
+        status = said.pop("status", None) or status_of(error)
+        self.end(step, status, error=error if status == "error" else None, **said)
+
     def _close_children(self, step: Step, now: int) -> None:
         children = step.children
         for child in sorted(children, key=_started, reverse=True):
@@ -306,7 +311,7 @@ class Lifecycle:
         if step.returns:
             self._settle(handoffs.agent_ended, step, status, answer)
         if step.pending:
-            self._settle(handoffs.workflow_ended, step)
+            self._settle(handoffs.workflow_ended, step, status)
 
     def _settle(self, rule: Callable[..., None], *args: Any) -> None:
         try:

@@ -9,7 +9,6 @@ from counterfoil.events import STEP_STATUSES, Usage
 from counterfoil.guard import guarded
 from counterfoil.recorder import UNSET, all_recorders, recorder_at
 from counterfoil.snapshot import Taken, snapshot
-from counterfoil.steps import status_of
 
 if TYPE_CHECKING:
     import os
@@ -54,13 +53,11 @@ class Block:
     @guarded
     def finish(self, error: BaseException | None = None) -> None:
         """End the steps with what was said of them, and the exception that ended the code, if one did."""
-        said = dict(self.said)
-        if error is not None:
-            said["status"] = status_of(error)
-            if said["status"] == "error":
-                said["error"] = error
         for recorder, step in self.steps:
-            recorder.end(step, **said)
+            if error is None:
+                recorder.end(step, **self.said)
+            else:
+                recorder.fail(step, error, **(self.said | {"status": None}))
 
 
 class Span:

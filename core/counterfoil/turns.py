@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -71,11 +72,16 @@ class Turn:
                     return Choice(call.step_id, "native", call.text)
         if tool is not None:
             for call in reversed(calls):
-                if tool in call.tools:
+                if tool in call.tools or _names(call.text, tool):
                     return Choice(call.step_id, "inferred", call.text)
         if calls:
             return Choice(calls[-1].step_id, "guessed", calls[-1].text)
         return None
+
+
+def _names(text: str | None, tool: str) -> bool:
+    """Tell whether a text names a tool: agents that are told to write `Action: search` have no call of their own."""
+    return text is not None and tool in text and re.search(rf"\b{re.escape(tool)}\b", text) is not None
 
 
 def _call(step_id: str, output: Sequence[bytes]) -> _Call:

@@ -90,7 +90,7 @@ def fail(tracker: Tracker, entry: Entry, error: BaseException, **said: Any) -> N
     if entry.owns and step is not None:
         if step.parent is None and status == "error":
             said["stop_reason"] = failures.stop_reason(error)
-        tracker.recorder.end(step, status, error=error if status == "error" else None, **said)
+        tracker.recorder.fail(step, error, status=status, **said)
     over(tracker, entry)
 
 

@@ -10,12 +10,12 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from counterfoil import context, inflight
-from counterfoil.inflight import InFlight, Trackers
-from counterfoil.recorder import Recorder, Step
+from counterfoil.inflight import InFlight, Trackers, innermost
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from counterfoil.recorder import Recorder, Step
     from counterfoil.snapshot import Taken
     from counterfoil_langchain.graphs import Graph, Visit
 
@@ -88,7 +88,7 @@ class Tracker(InFlight[Entry]):
             entry = self.find(parent_run_id.int)
             step = entry.step if entry is not None else None
             if step is not None:
-                return entry, step if step.open and not context.stack() else self._innermost(step)
+                return entry, step if step.open and not context.stack() else innermost(step)
             root = self.ended_root(parent_run_id.int)
             if root is not None:
                 return None, root
@@ -106,20 +106,6 @@ class Tracker(InFlight[Entry]):
             settle(self, entry, None)
             step = entry.step
         return entry, step
-
-    def _innermost(self, step: Step) -> Step:
-        """Give a `counterfoil.step` of the host's that stands between `step` and here, else `step`, if open."""
-        for place in reversed(context.stack()):
-            if place.store == step.store:
-                if (
-                    isinstance(place, Step)
-                    and place.open
-                    and place.run_id == step.run_id
-                    and place.started_ns > step.started_ns
-                ):
-                    return place
-                break
-        return step.standing()
 
     def current(self) -> Step | None:
         """Give the step that LangChain's own context says we are in."""

@@ -1,5 +1,6 @@
 """`counterfoil doctor`: what is wrong with a store and around it."""
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ import pytest
 
 import cli_story
 from cli_story import environment, hanging, invoke, record
+from counterfoil import plugins
+from counterfoil.adapters import Adapter
 from handmade_tape import SECOND, T0, Tape, run_id, step_id
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -30,6 +33,15 @@ def doctor(path, *args):
 def levels(path, *args):
     """What is not `ok`."""
     return {name: check["level"] for name, check in doctor(path, *args).items() if check["level"] != "ok"}
+
+
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch):
+    """Whatever frameworks are installed here: each test brings its own."""
+    monkeypatch.setenv("COUNTERFOIL_PLUGINS", "")
+    plugins.reset()
+    yield
+    plugins.reset()
 
 
 @pytest.fixture
@@ -227,3 +239,44 @@ def test_of_the_chain_only_the_last_events_are_checked_when_so_asked(store):
     changed_by_hand(store, "UPDATE events SET head = replace(head, '\"q\":', '\"q\":1') WHERE seq = 10")
     assert levels(store, "--events", str(count - 10)) == {}
     assert levels(store, "--events", str(count - 9)) == {"chain": "problem"}
+
+
+# -- frameworks
+
+
+def adapters(monkeypatch, *given):
+    monkeypatch.setattr(plugins, "collect_adapters", lambda: given)
+
+
+def test_a_framework_that_is_installed_is_named_with_its_version(store, monkeypatch):
+    adapters(monkeypatch, Adapter(name="clickish", requires=("click>=8,<99", "no-such>=1,<2"), attach="none"))
+    check = doctor(store)["clickish"]
+    assert (check["level"], check["says"]) == ("ok", f"click {importlib.metadata.version('click')}.")
+
+
+def test_a_version_that_is_not_supported_is_a_note(store, monkeypatch):
+    adapters(monkeypatch, Adapter(name="clickish", requires=("click>=1,<2",), attach="none"))
+    check = doctor(store)["clickish"]
+    assert check["level"] == "note"
+    assert "tested with click>=1,<2" in check["says"]
+
+
+def test_a_framework_that_is_not_installed_is_not_named(store, monkeypatch):
+    adapters(
+        monkeypatch, Adapter(name="other", requires=("no-such>=1,<2",), attach="none", notes=lambda: ["x"])
+    )
+    assert "other" not in doctor(store)
+
+
+def test_a_framework_s_own_ways_are_notes(store, monkeypatch):
+    notes = lambda: ["It phones home."]  # noqa: E731  # as a plugin gives it
+    adapters(monkeypatch, Adapter(name="clickish", requires=("click>=8,<99",), attach="none", notes=notes))
+    assert levels(store) == {"clickish": "note"}
+    assert doctor(store)["clickish"]["says"] == "It phones home."
+
+
+def test_notes_that_fail_cost_nothing_else(store, monkeypatch):
+    adapters(
+        monkeypatch, Adapter(name="clickish", requires=("click>=8,<99",), attach="none", notes=lambda: 1 / 0)
+    )
+    assert levels(store) == {}

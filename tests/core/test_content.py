@@ -42,7 +42,18 @@ class TestMessages:
     def test_tool_calls_come_after_the_text(self):
         call = {"id": "c1", "type": "function", "function": {"name": "refund", "arguments": '{"amount": 60}'}}
         said = dict_message({"role": "assistant", "content": "At once.", "tool_calls": [call]})
-        assert said["parts"] == [text_part("At once."), tool_call_part("c1", "refund", '{"amount": 60}')]
+        assert said["parts"] == [text_part("At once."), tool_call_part("c1", "refund", {"amount": 60})]
+
+    @pytest.mark.parametrize("arguments", ["", "{broken", "[1]", '"text"'])
+    def test_arguments_that_are_no_json_object_stay_as_the_model_wrote_them(self, arguments):
+        call = {"id": "c1", "function": {"name": "refund", "arguments": arguments}}
+        said = dict_message({"role": "assistant", "content": None, "tool_calls": [call]})
+        assert said["parts"] == [tool_call_part("c1", "refund", arguments)]
+
+    def test_whose_an_assistant_s_message_is_its_step_says(self):
+        assert dict_message({"role": "assistant", "content": "hi", "name": "desk"}) == message(
+            "assistant", [text_part("hi")]
+        )
 
     @pytest.mark.parametrize("key", ["arguments", "args"])
     def test_a_call_may_be_flat(self, key):

@@ -184,6 +184,18 @@ def test_of_two_that_are_asked_at_once_the_one_that_starts_is_accepted(db, story
     ]
 
 
+def test_a_transfer_whose_attempt_raised_has_failed(db, story):
+    triage = story.agent("triage")
+    story.recorder.handoff("transfer", target="billing", step=triage)
+    story.recorder.handoff("transfer", target="nobody", step=triage)
+    story.end(triage)
+    story.end(status="error")
+    assert handoffs(db) == [
+        "triage > billing transfer: requested, abandoned",
+        "triage > nobody transfer: requested, failed",
+    ]
+
+
 def test_a_transfer_refused_is_told_with_who_refused_it(db, story):
     triage = story.agent("triage")
     story.recorder.handoff("transfer", target="nobody", step=triage, status="refused", refused_by="framework")

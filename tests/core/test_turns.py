@@ -9,7 +9,9 @@ from counterfoil.turns import CALLS, SAID_CHARS, Choice, Turn, reason_from
 def said(text, *calls):
     parts = [text_part(text)] if text else []
     return [
-        encode(message("assistant", [*parts, *(tool_call_part(call_id, name, {}) for call_id, name in calls)]))
+        encode(
+            message("assistant", [*parts, *(tool_call_part(call_id, name, {}) for call_id, name in calls)])
+        )
     ]
 
 
@@ -26,6 +28,13 @@ def test_without_an_id_the_latest_that_names_the_tool_is_inferred():
     turn.add("two", said(None, (None, "search")))
     turn.add("three", said("Nothing."))
     assert turn.chose(call_id="invented", tool="search") == Choice("two", "inferred", None)
+
+
+def test_an_agent_without_calls_names_its_tool_in_its_text():
+    turn = Turn()
+    turn.add("one", said("Thought: I look.\nAction: search"))
+    turn.add("two", said("I did research."))
+    assert turn.chose(tool="search") == Choice("one", "inferred", "Thought: I look.\nAction: search")
 
 
 def test_else_the_latest_is_guessed():

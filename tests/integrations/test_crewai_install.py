@@ -1,6 +1,7 @@
 """Attaching to CrewAI: to the whole process, without leaving anything behind, and without breaking the host."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from crewai.events.base_events import BaseEvent
 import counterfoil
 import counterfoil_crewai
 from counterfoil import guard
-from counterfoil_crewai import attach, delivery
+from counterfoil_crewai import attach, delivery, plugin
 from crewai_apps import alone, model, search
 from outline import outline
 from support_desk.endpoint import Reply, Rule, call, in_turn
@@ -231,3 +232,23 @@ class TestHost:
 
 def _broken(*_, **__):
     raise RuntimeError("of our own")
+
+
+class TestDoctor:
+    @pytest.mark.parametrize(
+        ("environment", "turns_off"),
+        [
+            ({}, ["CREWAI_DISABLE_TELEMETRY=true", "CREWAI_TRACING_ENABLED=false"]),
+            ({"CREWAI_DISABLE_TELEMETRY": "true"}, ["CREWAI_TRACING_ENABLED=false"]),
+            ({"CREWAI_DISABLE_TELEMETRY": "true", "CREWAI_TRACING_ENABLED": "false"}, []),
+        ],
+    )
+    def test_it_says_what_of_crewai_s_own_delays_a_process_and_how_to_turn_that_off(
+        self, monkeypatch, environment, turns_off
+    ):
+        for name in ("CREWAI_DISABLE_TELEMETRY", "CREWAI_TRACING_ENABLED"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        (adapter,) = plugin.register_adapters()
+        assert [re.search(r"CREWAI_\w+=\w+", note)[0] for note in adapter.notes()] == turns_off

@@ -129,16 +129,26 @@ class TestRuns:
             ) == [(f"clerk{n}",) for n in range(6)]
 
     def test_at_once_in_threads_with_one_crew(self, db, serve):
-        office = alone("clerk", model(serve(DONE)))
-        threads = [threading.Thread(target=office.kickoff, args=({"n": n},)) for n in range(3)]
+        office, came = alone("clerk", model(serve(DONE))), {}
+
+        def work(number):
+            try:
+                office.kickoff({"n": number})
+            except RuntimeError:  # crewai 1.15.30: "Executor is already running", if another thread is in it just then
+                came[number] = ("error", 0)
+            else:
+                came[number] = ("ok", 1)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         with counterfoil.open(db) as store:
             runs = store.runs()
-        assert sorted(run.input["n"] for run in runs) == [0, 1, 2]
-        assert {(run.status, run.llm_calls, run.steps) for run in runs} == {("ok", 1, 4)}
+        assert {run.input["n"]: (run.status, run.llm_calls) for run in runs} == came
+        assert "ok" in {run.status for run in runs}
+        assert {run.open_steps for run in runs} == {0}
 
     def test_a_step_of_the_hosts_in_between(self, db, serve):
         llm = model(serve(DONE))

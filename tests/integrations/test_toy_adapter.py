@@ -68,7 +68,7 @@ def run(site, db):
 
 
 def command(site, *args):
-    return cli_story.command(*args, env=cli_story.environment(**settings(site)))
+    return cli_story.command(*args, env=cli_story.environment(**settings(site, COLUMNS="200")))
 
 
 def query(db, sql):
@@ -354,7 +354,7 @@ workflow lost error (KeyError)
     llm script-1 [clerk]
     tool pass_on [clerk]
 run: error
-clerk -> nobody transfer abandoned native: gone home\
+clerk -> nobody transfer failed native: gone home\
 """)
 
 

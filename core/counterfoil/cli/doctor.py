@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from rich.text import Text
 
+from counterfoil import adapters, plugins
 from counterfoil.cli import screen
 from counterfoil.cli.amounts import counted
 from counterfoil.cli.complaint import complain
@@ -15,12 +16,15 @@ from counterfoil.cli.escape import visible
 from counterfoil.cli.group import COMMANDS, TROUBLE
 from counterfoil.cli.options import common
 from counterfoil.cli.table import hanging
+from counterfoil.guard import guarded
 from counterfoil.store import health, read
 from counterfoil.store.errors import StoreError
 from counterfoil.store.health import Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from counterfoil.adapters import Adapter
 
 __all__ = ["command"]
 
@@ -46,7 +50,7 @@ def command(ctx: click.Context, db: str | None, as_json: bool, no_drain: bool, e
     """
     path = read.store_path(db)
     inside = list(_inside(path, drain=not no_drain, events=events))
-    checks = [*health.surroundings(path), *inside]
+    checks = [*health.surroundings(path), *_frameworks(), *inside]
     problems = sum(check.level == "problem" for check in checks)
     if as_json:
         screen.put_json({"store": path, "problems": problems, "checks": checks})
@@ -66,6 +70,25 @@ def _inside(path: str, *, drain: bool, events: int) -> Iterator[Check]:
             yield from health.contents(path, lambda query: store.sql(query)[1], last=events)
     except StoreError as error:
         yield Check(name="contents", level="problem", says=str(error), count=1)
+
+
+def _frameworks() -> Iterator[Check]:
+    """Say of each framework that is installed whether its versions are supported, and what it does by itself."""
+    for adapter in plugins.collect_adapters():
+        installed = adapters.versions(adapter.requires)
+        if not installed:
+            continue
+        wrong = adapters.unsupported(adapter.requires)
+        says = wrong or (", ".join(f"{name} {version}" for name, version in installed.items()) + ".",)
+        for sentence in says:
+            yield Check(name=adapter.name, level="note" if wrong else "ok", says=sentence)
+        for sentence in _notes(adapter) or ():
+            yield Check(name=adapter.name, level="note", says=sentence)
+
+
+@guarded
+def _notes(adapter: Adapter) -> list[str]:
+    return [] if adapter.notes is None else [str(one) for one in adapter.notes()]
 
 
 def _lines(checks: Sequence[Check], problems: int, width: int | None) -> Iterator[Text]:

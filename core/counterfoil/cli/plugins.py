@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
 from counterfoil import guard, plugins
+from counterfoil.adapters import versions
 from counterfoil.cli import screen
 from counterfoil.cli.escape import visible
 from counterfoil.cli.group import COMMANDS, TROUBLE
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from counterfoil.plugins import Plugin
 
 __all__ = ["command"]
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @click.command("plugins", short_help=COMMANDS["plugins"])
@@ -56,16 +53,11 @@ def command(ctx: click.Context, db: str | None, as_json: bool) -> None:  # noqa:
 
 
 def _told(adapter: Adapter) -> dict[str, Any]:
-    requires = [{"requirement": one, "installed": _version(one)} for one in adapter.requires]
+    requires = [
+        {"requirement": one, "installed": next(iter(versions((one,)).values()), None)}
+        for one in adapter.requires
+    ]
     return {"name": adapter.name, "requires": requires}
-
-
-def _version(requirement: str) -> str | None:
-    name = _NAME.match(requirement.strip())
-    try:
-        return importlib.metadata.version(name[0]) if name else None
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _lines(
