@@ -14,6 +14,7 @@ from counterfoil.version import __version__
 if TYPE_CHECKING:
     import os
 
+    from counterfoil.frameworks import attached, install, uninstall
     from counterfoil.redact import Rule
     from counterfoil.store.errors import StoreError
     from counterfoil.store.read import Store, open
@@ -28,9 +29,11 @@ __all__ = [
     "__version__",
     "access",
     "agent",
+    "attached",
     "flush",
     "handoff",
     "hookimpl",
+    "install",
     "open",
     "recorder_at",
     "run",
@@ -38,6 +41,7 @@ __all__ = [
     "step",
     "tool",
     "traceparent",
+    "uninstall",
     "wrap",
 ]
 
@@ -47,6 +51,9 @@ _LAZY: Final = {
     "Store": "counterfoil.store.read",
     "StoreError": "counterfoil.store.errors",
     "Rule": "counterfoil.redact",
+    "attached": "counterfoil.frameworks",
+    "install": "counterfoil.frameworks",
+    "uninstall": "counterfoil.frameworks",
 }
 
 

@@ -44,12 +44,20 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     `uninstall()` and `installed()` attach to the whole process, undo that, and tell; it is imported when one of them is
     first needed, and may import the framework. `notes()`, if given, says in sentences what of the framework's own ways
     surprises its users in this environment; `counterfoil doctor` shows them where the framework is installed.
+    `imported` is the module whose import means that an application uses the framework: by default the first
+    requirement's name with `_` for `-`.
     """
 
     name: str
     requires: tuple[str, ...]
     attach: str
+    imported: str | None = None
     notes: Callable[[], Sequence[str]] | None = None
+
+    @property
+    def module(self) -> str:
+        """The module whose import means that an application uses the framework."""
+        return self.imported or re.split(r"[^\w.-]", self.requires[0], maxsplit=1)[0].replace("-", "_")
 
     def install(self, db: str | os.PathLike[str] | None = None, **options: Any) -> None:
         """Record all that the framework does in this process to the store `db`. May be called again."""

@@ -20,9 +20,11 @@ PUBLIC = {
     "__version__",
     "access",
     "agent",
+    "attached",
     "flush",
     "handoff",
     "hookimpl",
+    "install",
     "open",
     "recorder_at",
     "run",
@@ -30,6 +32,7 @@ PUBLIC = {
     "step",
     "tool",
     "traceparent",
+    "uninstall",
     "wrap",
 }
 

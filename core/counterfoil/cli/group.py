@@ -30,6 +30,7 @@ BROKEN_PIPE: Final = 141
 
 #: Name, and what it does. Its file of the same name is imported when it runs.
 COMMANDS: Final = {
+    "run": "Run a program and record what its agents do.",
     "runs": "List runs, newest first.",
     "show": "Show what one run did, step by step.",
     "tail": "Follow what is being recorded, live.",
