@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import ids
 from counterfoil.recorder import Usage
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from counterfoil_crewai.tracker import Tracker
 
 __all__ = ["model_answered", "model_called", "model_failed", "model_streamed"]
+
+#: Of a streamed answer, for the case that it is cut.
+MOST_CHUNKS: Final = 20_000
 
 
 def model_called(tracker: Tracker, source: Any, event: Any) -> None:
@@ -33,12 +36,16 @@ def model_called(tracker: Tracker, source: Any, event: Any) -> None:
 
 
 def model_streamed(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: ARG001  # as all handlers are called
-    """A piece of a streamed answer came: the first that says something counts."""
+    """A piece of a streamed answer came: the first that says something counts, all of them where no answer comes."""
     entry = tracker.find(event.parent_event_id)
-    if entry is None or entry.step is None or entry.ident != event.call_id or entry.ttft_ns is not None:
+    if entry is None or entry.step is None or entry.ident != event.call_id:
         return
+    if event.chunk and event.type == "llm_stream_chunk":
+        entry.said = entry.said or []
+        if len(entry.said) < MOST_CHUNKS:
+            entry.said.append(event.chunk)
     call = getattr(event, "tool_call", None)
-    if event.chunk or (call is not None and call.function.name):
+    if entry.ttft_ns is None and (event.chunk or (call is not None and call.function.name)):
         entry.ttft_ns = ids.now_ns() - entry.step.started_ns
 
 
@@ -64,7 +71,8 @@ def model_failed(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: AR
     if entry is None:
         tracker.note_popped(event)
     else:
-        fail(tracker, entry, event, ttft_ns=entry.ttft_ns)
+        came = {"messages": answer_of("".join(entry.said))} if entry.said else {}
+        fail(tracker, entry, event, ttft_ns=entry.ttft_ns, **came)
 
 
 def _usage(raw: Any, *, streamed: bool) -> Usage | None:

@@ -25,7 +25,8 @@ _OUTPUTS: Final = ("results", "retrieved_knowledge", "memory_content", "value", 
 
 def _starting(scope: str, kind: str, name: str) -> Handler:
     def started(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: ARG001  # as all handlers are called
-        named = getattr(event, "guardrail_name", None) if kind == "guardrail" else None
+        # In words, its name is all that it says: content, and no name.
+        named = event.guardrail_name if getattr(event, "guardrail_type", None) == "function" else None
         begin(
             tracker,
             event,

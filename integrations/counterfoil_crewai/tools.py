@@ -104,8 +104,16 @@ def hook_spoke(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: ARG0
     if event.outcome != "aborted" or event.interception_point != "pre_tool_call":
         return
     entry = tracker.find(event.parent_event_id)
-    if entry is not None and entry.role == "tool":
+    if entry is not None and entry.role == "tool" and entry.step is not None:
         entry.denied = True
+        tracker.recorder.decision(
+            entry.step,
+            action="call_tool",
+            resource=entry.step.name,
+            verdict="deny",
+            reason=event.abort_reason,
+            policy=event.abort_source,
+        )
 
 
 def _ident(name: str) -> str:

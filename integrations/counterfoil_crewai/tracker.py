@@ -29,23 +29,6 @@ _popped: Final[ContextVar[str | None]] = ContextVar("counterfoil_crewai_popped",
 class Entry(inflight.Entry):
     """One scope of CrewAI's, by the id of the event that began it."""
 
-    __slots__ = (
-        "beside",
-        "context",
-        "denied",
-        "ident",
-        "last",
-        "listens",
-        "owns",
-        "reason",
-        "role",
-        "stages",
-        "told",
-        "ttft_ns",
-        "unrun",
-        "visits",
-    )
-
     def __init__(self, event_id: str, parent: Entry | None, role: str, ident: Hashable) -> None:
         super().__init__(event_id, parent)
         self.role = role  # crew, flow, method, task, agent, folded, llm, tool, ...
@@ -53,6 +36,7 @@ class Entry(inflight.Entry):
         self.owns = False
         self.denied = False  # of a tool: a hook stopped it
         self.ttft_ns: int | None = None  # of a model call
+        self.said: list[str] | None = None  # of a model call: what has come of a streamed answer
         self.told: str | None = None  # the last error told below it
         self.unrun: set[str] | None = None  # of a turn: unknown tools that were asked for
         # who leads to whom, see edges.py

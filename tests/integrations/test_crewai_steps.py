@@ -369,7 +369,7 @@ class TestAllElse:
         script = [Rule(Reply('{"valid": true, "feedback": null}'))]
         crew(task(agent("clerk", model(serve(script))), guardrail="be polite")).kickoff()
         assert outline(db).endswith(
-            "    guardrail be polite\n"
+            "    guardrail guardrail\n"
             "      agent Guardrail Agent\n"
             "        llm OpenAICompletion [Guardrail Agent]"
         )

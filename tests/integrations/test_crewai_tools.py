@@ -147,8 +147,14 @@ class TestErrors:
 
 
 class TestHooks:
-    @pytest.mark.parametrize("how", ["returns False", "raises HookAborted"])
-    def test_a_hook_that_says_no(self, db, serve, how):
+    @pytest.mark.parametrize(
+        ("how", "why"),
+        [
+            ("returns False", ("before_tool_call hook returned False", "no")),
+            ("raises HookAborted", ("too much", "limits")),
+        ],
+    )
+    def test_a_hook_that_says_no(self, db, serve, how, why):
         ran = []
 
         @tool("pay")
@@ -170,6 +176,10 @@ class TestHooks:
         assert ran == []
         (one,) = used(db)
         assert one.status == "denied"
+        with counterfoil.open(db) as store:
+            (decision,) = store.decisions()
+        assert (decision.step_id, decision.action, decision.resource) == (one.step_id, "call_tool", "pay")
+        assert (decision.verdict, decision.reason, decision.policy) == ("deny", *why)
 
     def test_a_hook_that_lets_pass_changes_nothing(self, db, serve):
         def yes(_):
