@@ -1,0 +1,126 @@
+"""One run across frameworks: a framework called inside another one's step stands in that step."""
+
+import asyncio
+import threading
+
+import pytest
+from crewai.tools import tool as crew_tool
+from langchain.agents import create_agent
+from langchain_core.tools import tool
+
+import counterfoil
+from crewai_apps import agent, alone, crew, task
+from crewai_apps import model as crew_model
+from langgraph_apps import HI
+from ordered_model import calls, model
+from outline import outline
+from support_desk.endpoint import Reply, Rule, call, in_turn
+
+DONE = [Rule(Reply("done"))]
+
+
+@pytest.fixture
+def installed(db):
+    """Every framework of this environment, attached by the one line."""
+    counterfoil.install(db, quiet=True)
+    yield
+    counterfoil.uninstall()
+
+
+def langchain_desk(tool):
+    return create_agent(model(calls((tool.name, {"question": "tea"})), "told"), [tool], name="desk")
+
+
+CREW_IN_A_TOOL = """\
+agent desk
+  llm OrderedModel [desk]
+  tool ask_crew [desk]
+    workflow office [desk]
+      task task [desk]
+        agent clerk
+          llm OpenAICompletion [clerk]
+  llm OrderedModel [desk]
+desk -> office escalation returned inferred to a workflow: tea\
+"""
+
+
+class TestLangGraphAsksCrewAI:
+    def test_in_a_tool(self, db, serve, installed):
+        office = alone("clerk", crew_model(serve(DONE)))
+
+        @tool
+        def ask_crew(question: str) -> str:
+            """Ask the crew."""
+            return office.kickoff({"question": question}).raw
+
+        langchain_desk(ask_crew).invoke(HI)
+        assert outline(db) == CREW_IN_A_TOOL
+
+    async def test_in_asyncio(self, db, serve, installed):
+        office = alone("clerk", crew_model(serve(DONE)))
+
+        @tool
+        async def ask_crew(question: str) -> str:
+            """Ask the crew."""
+            return (await office.akickoff({"question": question})).raw
+
+        await langchain_desk(ask_crew).ainvoke(HI)
+        assert outline(db) == CREW_IN_A_TOOL
+
+    def test_in_a_thread_of_the_hosts(self, db, serve, installed):
+        office = alone("clerk", crew_model(serve(DONE)))
+
+        @tool
+        def ask_crew(question: str) -> str:
+            """Ask the crew."""
+            answers = []
+            work = counterfoil.wrap(lambda: answers.append(office.kickoff({"question": question}).raw))
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+            return answers[0]
+
+        langchain_desk(ask_crew).invoke(HI)
+        assert outline(db) == CREW_IN_A_TOOL
+
+    def test_many_at_once_are_kept_apart(self, db, serve, installed):
+        endpoint = serve(DONE)
+
+        @tool
+        async def ask_crew(question: str) -> str:
+            """Ask the crew."""
+            return (await alone("clerk", crew_model(endpoint)).akickoff({"question": question})).raw
+
+        async def all_at_once():
+            await asyncio.gather(*(langchain_desk(ask_crew).ainvoke(HI) for _ in range(8)))
+
+        asyncio.run(all_at_once())
+        with counterfoil.open(db) as store:
+            runs = store.runs()
+            assert [(run.llm_calls, run.tool_calls, run.agents) for run in runs] == [(3, 1, 2)] * 8
+            assert len(store.handoffs()) == 8
+
+
+class TestCrewAIAsksLangGraph:
+    def test_in_a_tool(self, db, serve, installed):
+        @crew_tool("ask_desk")
+        def ask_desk(question: str) -> str:
+            """Ask the desk."""
+            desk = create_agent(model("told"), [], name="desk")
+            return desk.invoke(HI)["messages"][-1].text
+
+        endpoint = serve(in_turn(Reply(calls=[call("ask_desk", question="tea")]), Reply("done")))
+        crew(task(agent("clerk", crew_model(endpoint), ask_desk))).kickoff()
+        assert outline(db) == (
+            "workflow office\n"
+            "  task task\n"
+            "    agent clerk\n"
+            "      llm OpenAICompletion [clerk]\n"
+            "      tool ask_desk [clerk]\n"
+            "        agent desk\n"
+            "          llm OrderedModel [desk]\n"
+            "      llm OpenAICompletion [clerk]\n"
+            "clerk -> desk escalation returned inferred: tea"
+        )
+        with counterfoil.open(db) as store:
+            assert len(store.runs()) == 1
