@@ -1,7 +1,8 @@
-"""Programs in processes of their own, forked from one that has imported the frameworks: seconds less for each."""
+"""Programs in processes of their own, forked from one that has imported a framework: seconds less for each."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -14,6 +15,25 @@ from typing import NamedTuple, Self
 
 TESTS = Path(__file__).parent
 
+#: What programs that use LangChain need; nothing is recorded by importing it, no thread started.
+LANGCHAIN = ("langchain.agents", "langchain_openai", "counterfoil_langchain.handler", "office")
+
+#: Warnings of CrewAI 1.15 itself: its lazy package of embedders, and its own use of fields that it calls deprecated.
+CREWAI_WARNS = (
+    "ignore:Cannot set an attribute on 'crewai.rag':ImportWarning",
+    "ignore:function_calling_llm is deprecated:DeprecationWarning",
+    "ignore:deprecated:DeprecationWarning",
+)
+
+#: LlamaIndex 0.14 looks through every attribute of an agent, pydantic's deprecated ones among them.
+LLAMA_INDEX_WARNS = (
+    "ignore:The `__fields__` attribute is deprecated:DeprecationWarning",
+    "ignore:The `__fields_set__` attribute is deprecated:DeprecationWarning",
+    "ignore:Accessing the 'model_fields' attribute on the instance:DeprecationWarning",
+    "ignore:Accessing the 'model_computed_fields' attribute on the instance:DeprecationWarning",
+    "ignore:is_running called from within a step:DeprecationWarning",
+)
+
 
 class Done(NamedTuple):
     """What a program came to; `status` is negative for the signal that ended it."""
@@ -24,12 +44,13 @@ class Done(NamedTuple):
 
 
 class Nursery:
-    """Runs programs, in `folder`, with this environment beside the test's own. A context manager."""
+    """Runs programs that find `modules` imported. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
         paths = [TESTS.parent / "core", TESTS.parent / "integrations", TESTS.parent / "examples", TESTS]
+        filters = [word for warning in (*CREWAI_WARNS, *LLAMA_INDEX_WARNS) for word in ("-W", warning)]
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", __file__],
+            [sys.executable, "-W", "error", *filters, __file__, *(modules or LANGCHAIN)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
@@ -50,7 +71,7 @@ class Nursery:
         return json.loads(self._process.stdout.readline())
 
     def start(self, program: str, folder: Path, output: Path | None = None, **environment: str) -> int:
-        """Start a program, and give its process id. Its output goes to `output` and `output`.err."""
+        """Start a program in `folder`, and give its process id. Its output goes to `output` and `output`.err."""
         return self._ask(
             program=program, folder=str(folder), output=str(output or os.devnull), environment=environment
         )
@@ -68,12 +89,8 @@ class Nursery:
 
 
 def _main() -> None:
-    import langchain.agents  # noqa: F401 -- what all programs need; nothing is recorded, no thread started here
-    import langchain_openai  # noqa: F401 -- as above
-
-    import counterfoil_langchain.handler  # noqa: F401 -- as above
-    import office  # noqa: F401 -- as above
-
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:

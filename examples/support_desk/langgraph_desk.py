@@ -17,6 +17,7 @@ from langgraph.types import Command
 from support_desk.back_office import BackOffice, BackOfficeError
 from support_desk.instructions import BILLING_SPECIALIST, FOLLOW_UP, TRIAGE
 from support_desk.knowledge import KNOWLEDGE_BASES, KnowledgeBase
+from support_desk.tickets import Ticket
 
 
 class KnowledgeRetriever(BaseRetriever):
@@ -99,3 +100,17 @@ def build_desk(model: ChatOpenAI, office: BackOffice) -> CompiledStateGraph:
     desk.add_node("followup", followup)
     desk.add_edge(START, "triage")
     return desk.compile(name="support desk")
+
+
+def work(ticket: Ticket, office: BackOffice, model: str, **address: str) -> tuple[str, str]:
+    """Let the desk work on one ticket; give who had the last word, and that word."""
+    state = build_desk(ChatOpenAI(model=model, stream_usage=True, **address), office).invoke(
+        {"messages": [("user", ticket.text)]},
+        {
+            "configurable": {"thread_id": f"ticket-{ticket.number}"},
+            "tags": ["support"],
+            "metadata": {"ticket": str(ticket.number), "customer": ticket.customer, "tier": ticket.tier},
+        },
+    )
+    last = state["messages"][-1]
+    return last.name, last.text

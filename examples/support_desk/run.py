@@ -1,53 +1,64 @@
-"""Answer a customer's ticket with three agents, and keep a record of what they did.
+"""Answer a customer's ticket with three agents, in LangGraph and in CrewAI, and keep a record of what they did.
 
-python examples/support_desk/run.py                 offline: a scripted model behind a real endpoint
-python examples/support_desk/run.py --ticket 3      another ticket, 1 to 4, or `all`
-python examples/support_desk/run.py --live          OPENAI_API_KEY, and OPENAI_BASE_URL if it is not OpenAI
+python examples/support_desk/run.py                      offline: a scripted model behind a real endpoint
+python examples/support_desk/run.py --framework crewai   in one framework: langgraph or crewai
+python examples/support_desk/run.py --ticket 3           another ticket, 1 to 4, or `all`
+python examples/support_desk/run.py --live               OPENAI_API_KEY, and OPENAI_BASE_URL if it is not OpenAI
 """
 
 import argparse
 import os
 import sys
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where `support_desk` is found
 
-from langchain_openai import ChatOpenAI
-from openai import OpenAIError
-
 from support_desk.back_office import BackOffice
 from support_desk.endpoint import Endpoint
-from support_desk.langgraph_desk import build_desk
 from support_desk.script import answer
 from support_desk.tickets import TICKETS, Ticket
 
+ADAPTERS = {"langgraph": "counterfoil_langchain", "crewai": "counterfoil_crewai"}
+PACKAGES = {"langgraph": "langchain langchain-openai", "crewai": "crewai"}
 
-def work(ticket: Ticket, model: ChatOpenAI, callbacks: list) -> None:
+
+def desk_in(framework: str) -> ModuleType:
+    try:
+        return import_module(f"support_desk.{framework}_desk")
+    except ModuleNotFoundError as missing:
+        package, _, _ = missing.name.partition(".")
+        sys.exit(f"The desk in {framework} needs {package}: pip install {PACKAGES[framework]}")
+
+
+def record(framework: str, db: str | None) -> None:
+    try:
+        adapter = import_module(ADAPTERS[framework])
+    except ModuleNotFoundError:
+        sys.exit('A record needs counterfoil: pip install -e ".[langchain,crewai]", or say --no-record.')
+    adapter.install(db, quiet=True)  # the one line
+
+
+def work(ticket: Ticket, framework: str, desk: ModuleType, model: str, address: dict[str, str]) -> None:
     """Let the desk work on one ticket, and print what comes of it."""
     office = BackOffice()
-    state = build_desk(model, office).invoke(
-        {"messages": [("user", ticket.text)]},
-        {
-            "callbacks": callbacks,
-            "configurable": {"thread_id": f"ticket-{ticket.number}"},
-            "tags": ["support"],
-            "metadata": {"ticket": str(ticket.number), "customer": ticket.customer, "tier": ticket.tier},
-        },
-    )
-    print(f"\nTicket {ticket.number}, {ticket.name}: {ticket.subject}")
+    agent, said = desk.work(ticket, office, model, **address)
+    print(f"\nTicket {ticket.number}, {ticket.name}: {ticket.subject} [{framework}]")
     for email in office.outbox:
         print(f"  e-mail to {email.to}: {email.subject}")
         print("    " + email.body.replace("\n", "\n    "))
     for customer, note in office.crm:
         print(f"  CRM {customer}: {note}")
-    print(f"  {state['messages'][-1].name}: {state['messages'][-1].text}")
+    print(f"  {agent}: {said}")
 
 
 def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    options.add_argument("--framework", default="both", choices=[*ADAPTERS, "both"])
     options.add_argument("--ticket", default="1", choices=[*map(str, TICKETS), "all"])
     options.add_argument("--live", action="store_true", help="ask a real model")
     options.add_argument("--model", default="gpt-4.1-mini")
@@ -57,22 +68,24 @@ def main() -> None:
     if given.live and not os.environ.get("OPENAI_API_KEY"):
         sys.exit("--live needs OPENAI_API_KEY in the environment.")
 
-    callbacks = []
+    frameworks = list(ADAPTERS) if given.framework == "both" else [given.framework]
+    desks = {framework: desk_in(framework) for framework in frameworks}
     if not given.no_record:
-        from counterfoil_langchain import CounterfoilHandler  # noqa: PLC0415 -- the desk runs without it
+        for framework in frameworks:
+            record(framework, given.db)
 
-        callbacks = [CounterfoilHandler(given.db)]  # the one line
+    from openai import OpenAIError  # noqa: PLC0415 -- it comes with either framework
 
     with nullcontext() if given.live else Endpoint(answer, strict=True) as endpoint:
         address = {"base_url": endpoint.url, "api_key": "offline"} if endpoint else {}
-        model = ChatOpenAI(model=given.model, stream_usage=True, **address)
         try:
             for number in TICKETS if given.ticket == "all" else [int(given.ticket)]:
-                work(TICKETS[number], model, callbacks)
-        except OpenAIError as error:
+                for framework, desk in desks.items():
+                    work(TICKETS[number], framework, desk, given.model, address)
+        except (OpenAIError, ConnectionError) as error:  # CrewAI makes a ConnectionError of OpenAI's
             sys.exit(f"The model endpoint did not answer: {error}")
-    if callbacks:
-        print(f"\nRecorded. Now: counterfoil show last{f' --db {given.db}' if given.db else ''}")
+    if not given.no_record:
+        print(f"\nRecorded. Now: counterfoil runs{f' --db {given.db}' if given.db else ''}")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """What the offline model says: for each ticket and each agent, its answers in turn.
 
-`Endpoint(answer)` plays it. The tools are real, so what they find, refund, draft and log is real, too.
+`Endpoint(answer)` plays it, to the desk in any framework. The tools are real, so what they find, refund, draft and log
+is real, too.
 """
 
 import re
+from dataclasses import replace
 
 from support_desk.endpoint import Reply, Request, call, in_turn
 from support_desk.instructions import BILLING_SPECIALIST, FOLLOW_UP, TRIAGE
 
 # Ticket 1: a specialist is needed, then a letter.
 DOUBLE_CHARGE = {
-    TRIAGE: in_turn(
+    TRIAGE: (
         Reply(
             calls=[
                 call("search_billing", query="charge appears twice for one invoice"),
@@ -40,7 +42,7 @@ DOUBLE_CHARGE = {
             ]
         ),
     ),
-    BILLING_SPECIALIST: in_turn(
+    BILLING_SPECIALIST: (
         Reply(calls=[call("look_up_invoice", number="INV-2041")]),
         Reply(
             "Two payments for one invoice: the second is our mistake.",
@@ -49,7 +51,7 @@ DOUBLE_CHARGE = {
         ),
         Reply("INV-2041 was paid on 3 and again on 4 March. I refunded the second 38.00 EUR to the card."),
     ),
-    FOLLOW_UP: in_turn(
+    FOLLOW_UP: (
         Reply(
             calls=[
                 call(
@@ -76,7 +78,7 @@ DOUBLE_CHARGE = {
 
 # Ticket 2: the manual answers it.
 ORANGE_LIGHT = {
-    TRIAGE: in_turn(
+    TRIAGE: (
         Reply(
             calls=[
                 call("search_product_manual", query="steady orange light, coffee slow, descale"),
@@ -93,7 +95,7 @@ ORANGE_LIGHT = {
 
 # Ticket 3: the customer wrote the letter O for a zero, so the specialist's first look fails.
 VAT_NUMBER = {
-    TRIAGE: in_turn(
+    TRIAGE: (
         Reply(
             calls=[
                 call("search_billing", query="VAT number on invoice of business customer"),
@@ -119,7 +121,7 @@ VAT_NUMBER = {
             ]
         ),
     ),
-    BILLING_SPECIALIST: in_turn(
+    BILLING_SPECIALIST: (
         Reply(calls=[call("look_up_invoice", number="INV-2O77")]),
         Reply(
             "That number has the letter O in it; I try a zero.",
@@ -129,7 +131,7 @@ VAT_NUMBER = {
         Reply(calls=[call("reissue_invoice", invoice_number="INV-2077", vat_number="IT00743110157")]),
         Reply("The number is INV-2077, with a zero. It is issued again with VAT number IT00743110157."),
     ),
-    FOLLOW_UP: in_turn(
+    FOLLOW_UP: (
         Reply(
             calls=[
                 call(
@@ -152,7 +154,7 @@ VAT_NUMBER = {
 
 # Ticket 4: policy is clear, so no specialist is asked.
 LOST_PARCEL = {
-    TRIAGE: in_turn(
+    TRIAGE: (
         Reply(
             calls=[
                 call("search_shipping", query="parcel tracking has not moved for days"),
@@ -169,7 +171,7 @@ LOST_PARCEL = {
             ],
         ),
     ),
-    FOLLOW_UP: in_turn(
+    FOLLOW_UP: (
         Reply(
             calls=[
                 call(
@@ -201,5 +203,23 @@ def answer(request: Request) -> Reply | None:
         return None
     for instructions, answers in ANSWERS.get(int(ticket[1]), {}).items():
         if instructions in request.system:
-            return answers(request)
+            return in_turn(*(_as_offered(reply, request.offered) for reply in answers))(request)
     return None
+
+
+def _as_offered(reply: Reply, offered: list[str]) -> Reply:
+    """Say the same to CrewAI, where one tool asks any coworker, and the answer says whether a ticket is transferred."""
+    if "ask_question_to_coworker" not in offered:
+        return reply
+    match [*reply.calls]:
+        case [("ask_billing_specialist", {"question": question})]:
+            asked = call(
+                "ask_question_to_coworker",
+                question=question,
+                context=reply.text,
+                coworker="billing_specialist",
+            )
+            return replace(reply, calls=[asked])
+        case [("transfer_to_followup", {"reason": reason})]:
+            return replace(reply, text=f"TRANSFER: {reason}", calls=())
+    return reply

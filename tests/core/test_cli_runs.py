@@ -5,6 +5,7 @@ import json
 import pytest
 from rich.cells import cell_len
 
+import counterfoil
 from cli_story import HOSTILE, hanging, invoke, record
 
 
@@ -164,3 +165,19 @@ def test_a_mistake_in_an_option_is_one_sentence_and_exit_code_2(store, options, 
     assert result.stderr.startswith("counterfoil: ")
     assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_the_framework_is_named_where_the_list_mixes_several(tmp_path):
+    store = tmp_path / "c.db"
+    with counterfoil.run("desk", db=store):
+        pass
+    assert "FRAMEWORK" not in invoke("runs", "--db", store, columns=120).stdout
+    recorder = counterfoil.recorder_at(store)
+    recorder.end(recorder.start("workflow", "office", framework="crewai"))
+    counterfoil.flush(store)
+    lines = [line.split() for line in invoke("runs", "--db", store, columns=120).stdout.splitlines()]
+    assert [(line[1], line[2]) for line in lines] == [
+        ("NAME", "FRAMEWORK"),
+        ("office", "crewai"),
+        ("desk", "python"),
+    ]

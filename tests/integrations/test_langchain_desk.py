@@ -4,20 +4,20 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 import counterfoil
 from ledger import agree
+from portrait import portrait
 from support_desk.endpoint import Endpoint
 from support_desk.script import answer
 from support_desk.tickets import TICKETS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+DESK = [EXAMPLES / "support_desk" / "run.py", "--framework", "langgraph", "--ticket", "all"]
 
 
 def run(*command, **environment):
@@ -38,8 +38,8 @@ def run(*command, **environment):
 def offline(tmp_path_factory):
     """The store of all four tickets, answered offline; opened by nobody yet."""
     db = tmp_path_factory.mktemp("offline") / "counterfoil.db"
-    said = run(EXAMPLES / "support_desk" / "run.py", "--ticket", "all", "--db", db)
-    assert f"Recorded. Now: counterfoil show last --db {db}" in said
+    said = run(*DESK, "--db", db)
+    assert f"Recorded. Now: counterfoil runs --db {db}" in said
     return db
 
 
@@ -48,43 +48,13 @@ def live(tmp_path_factory):
     """The same against an endpoint of ours, and that endpoint with its ledger."""
     db = tmp_path_factory.mktemp("live") / "counterfoil.db"
     with Endpoint(answer, strict=True) as endpoint:
-        command = [EXAMPLES / "support_desk" / "run.py", "--live", "--ticket", "all", "--db", db]
-        run(*command, OPENAI_API_KEY="k", OPENAI_BASE_URL=endpoint.url)
+        run(*DESK, "--live", "--db", db, OPENAI_API_KEY="k", OPENAI_BASE_URL=endpoint.url)
         yield db, endpoint
 
 
-def portrait(store, number):
-    """Give all that was recorded of a ticket as text: who called and read what, who passed it to whom, and by which choice."""
+def portrait_of(store, number):
     (found,) = store.runs(session=f"ticket-{number}")
-    calls = {call.step_id: f"call {at}" for at, call in enumerate(store.llm_calls(found), 1)}
-    lines = [f"{found.name}: {found.status}, {found.llm_calls} calls, {found.tool_calls} tools"]
-    for node in store.tree(found):
-        lines += _of(store, node, calls, 1)
-    for one in store.handoffs(found):
-        lines.append(f"{one.source} -> {one.target}: {one.mode} {one.status} ({one.evidence})")
-        lines.append(f"  chosen by {calls[one.decided_by]} ({one.decided_evidence}), because: {one.reason}")
-        if one.answer is not None:
-            lines.append(f"  answer: {_last_said(one.answer)}")
-    lines += sorted(f"{one.agent} read {one.source} {one.item_id}" for one in store.accesses(found))
-    return "\n".join(lines)
-
-
-def _of(store, node, calls, depth) -> Iterator[str]:
-    step = node.step
-    words = [step.kind, step.name if step.kind != "llm" else calls[step.step_id]]
-    if step.kind == "tool":
-        words.append(f"by {calls[step.decided_by]}")
-    if step.status != "ok":
-        words.append(f"{step.status}: {step.error_message}")
-    yield "  " * depth + " ".join(words)
-    # Tools that one call of the model chose run at once: by name.
-    for chosen, children in groupby(node.children, lambda child: child.step.decided_by):
-        for child in sorted(children, key=lambda child: child.step.name) if chosen else children:
-            yield from _of(store, child, calls, depth + 1)
-
-
-def _last_said(answer):
-    return answer if isinstance(answer, str) else answer["messages"][-1]["parts"][-1]["content"]
+    return portrait(store, found)
 
 
 class TestOffline:
@@ -116,11 +86,11 @@ class TestOffline:
 
     def test_a_ticket_that_needs_a_specialist(self, offline):
         with counterfoil.open(offline) as store:
-            assert portrait(store, 1) == TICKET_1
+            assert portrait_of(store, 1) == TICKET_1
 
     def test_a_ticket_on_which_the_specialist_first_fails(self, offline):
         with counterfoil.open(offline) as store:
-            assert portrait(store, 3) == TICKET_3
+            assert portrait_of(store, 3) == TICKET_3
 
     def test_what_it_cost_is_known_by_agent(self, offline):
         with counterfoil.open(offline) as store:
@@ -146,7 +116,7 @@ class TestLive:
     @pytest.mark.parametrize("number", TICKETS)
     def test_it_is_recorded_as_offline(self, live, offline, number):
         with counterfoil.open(live[0]) as store, counterfoil.open(offline) as other:
-            assert portrait(store, number) == portrait(other, number)
+            assert portrait_of(store, number) == portrait_of(other, number)
 
 
 class TestSmallest:

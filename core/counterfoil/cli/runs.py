@@ -41,6 +41,7 @@ PAYLOADS: Final = frozenset({"input", "output"})
 _COLUMNS: Final = (
     Column("RUN"),
     Column("NAME", cut=True),
+    Column("FRAMEWORK", "FW", cut=True, drop=6),
     Column("TASK", cut=True, drop=4),
     Column("STARTED", "AGE", right=True),
     Column("TOOK", right=True),
@@ -112,7 +113,7 @@ def command(
     """List runs, newest first.
 
     A cost with ≥ before it is at least that: some calls have no known price. What is not known is ?.
-    On a narrow screen AG is agents, TL tool calls, HO handoffs, TOK tokens.
+    On a narrow screen FW is framework, AG agents, TL tool calls, HO handoffs, TOK tokens.
     """
     with reading(db) as store:
         runs = store.runs(
@@ -155,10 +156,13 @@ def _nothing(store: Store, *, everything: bool, filtered: bool) -> str:
 
 def _lines(runs: Sequence[Run], ids: Mapping[str, str], width: int | None, now: int) -> list[Text]:
     roomy = width is None or width >= WIDE
-    return table(_COLUMNS, [_row(run, ids[run.run_id], now, roomy=roomy) for run in runs], width)
+    # Where all are of one framework, its name on every line says nothing.
+    several = len({tuple(sorted(run.frameworks)) for run in runs}) > 1
+    rows = [_row(run, ids[run.run_id], now, roomy=roomy, framework=several) for run in runs]
+    return table(_COLUMNS, rows, width)
 
 
-def _row(run: Run, short_id: str, now: int, *, roomy: bool) -> list[Text]:
+def _row(run: Run, short_id: str, now: int, *, roomy: bool, framework: bool) -> list[Text]:
     took = run.duration_ns
     if took is None and run.status == "running" and run.started_ns is not None:
         took = max(0, now - run.started_ns)
@@ -166,6 +170,7 @@ def _row(run: Run, short_id: str, now: int, *, roomy: bool) -> list[Text]:
     return [
         Text(short_id),
         Text(short(run.name or "?", LONGEST), style="bold"),
+        Text(short(", ".join(run.frameworks), LONGEST) if framework else ""),
         Text(short(run.task or "", LONGEST)),
         Text(local(run.started_ns) if roomy else age(run.started_ns, now), style="dim"),
         Text(duration(took)),
