@@ -188,7 +188,7 @@ def test_every_integration_is_a_plugin(integration):
 
 @pytest.mark.parametrize("integration", INTEGRATIONS)
 def test_every_framework_has_an_extra_of_its_name(integration):
-    assert integration.removeprefix("counterfoil_") in EXTRAS
+    assert integration.removeprefix("counterfoil_").replace("_", "-") in EXTRAS
 
 
 def constraints():

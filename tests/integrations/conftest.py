@@ -60,6 +60,45 @@ def listening(db):
 
 
 @pytest.fixture
+async def llama_index(db):
+    """LlamaIndex's adapter, attached to the whole process for one test."""
+    import counterfoil_llama_index
+    from llama_index_apps import close_models
+
+    counterfoil_llama_index.install(db, quiet=True)
+    yield counterfoil_llama_index
+    counterfoil_llama_index.uninstall()
+    await close_models()
+
+
+@pytest.fixture
+def autogen(db):
+    """AutoGen's adapter, attached to the whole process for one test."""
+    import counterfoil_autogen
+
+    counterfoil_autogen.install(db, quiet=True)
+    yield counterfoil_autogen
+    counterfoil_autogen.uninstall()
+
+
+@pytest.fixture
+async def client(serve):
+    """A function that gives AutoGen's own client of an endpoint, or of a script, until the test ends."""
+    from autogen_apps import model
+    from support_desk.endpoint import Endpoint
+
+    made = []
+
+    def give(endpoint, **options):
+        made.append(model(endpoint if isinstance(endpoint, Endpoint) else serve(endpoint), **options))
+        return made[-1]
+
+    yield give
+    for one in made:
+        await one.close()
+
+
+@pytest.fixture
 def told_late(monkeypatch):
     """CrewAI as a version whose bus has no method that every event passes through on its sender's thread."""
     from counterfoil_crewai import delivery

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from crewai.events import FlowStartedEvent, crewai_event_bus
+from crewai.events.types.observation_events import PlanStepCompletedEvent, PlanStepStartedEvent
 from crewai.flow.flow import Flow, listen, start
 from crewai.hooks import (
     HookAborted,
@@ -373,3 +374,74 @@ class TestErrorsOfOthers:
             for value in kept.values()
             if type(value).__module__.startswith("counterfoil")
         )
+
+
+class TestAfterAnAbort:
+    """What CrewAI left on its stack of a crew that a hook stopped is nobody's parent."""
+
+    @pytest.fixture
+    def denied(self):
+        """A hook that stops the clerk's model calls, until the test ends."""
+
+        def no(context):
+            if context.agent is not None and context.agent.role == "clerk":
+                raise HookAborted("too dear", source="budget")
+
+        register_before_llm_call_hook(no)
+        yield HookAborted
+        unregister_before_llm_call_hook(no)
+
+    def test_a_run_of_ours_holds_the_next_crew(self, db, serve, denied):
+        llm = model(serve(DONE))
+        with pytest.raises(denied):
+            alone("clerk", llm).kickoff()
+        with counterfoil.run("mine", db=db):
+            alone("next", llm, name="after").kickoff()
+        assert outlines(db).partition("\n--\n")[2] == (
+            "workflow mine\n"
+            "  workflow after\n"
+            "    task task\n"
+            "      agent next\n"
+            "        llm OpenAICompletion [next]"
+        )
+
+    def test_the_next_crew_of_the_method_is_led_to(self, db, serve, denied):
+        llm = model(serve(DONE))
+
+        class Office(Flow):
+            @start()
+            async def find(self):
+                return (await alone("finder", llm).akickoff()).raw
+
+            @listen(find)
+            async def work(self):
+                with pytest.raises(denied):
+                    await alone("clerk", llm).akickoff()
+                return (await alone("next", llm, name="after").akickoff()).raw
+
+            @listen(work)
+            async def more(self):
+                return (await alone("last", llm).akickoff()).raw
+
+        Office().kickoff()
+        routes = [line for line in outline(db).splitlines() if " -> " in line]
+        assert routes == [
+            "finder -> clerk route accepted inferred: Work",
+            "next -> last route accepted inferred: Work",
+        ]
+
+
+class TestTextOfErrors:
+    def test_an_error_told_by_its_text_alone_is_not_the_one_its_sender_handles(self, db):
+        class Office(Flow):
+            @start()
+            def work(self):
+                told = {"agent_role": "clerk", "step_number": 1}
+                try:
+                    raise KeyError
+                except KeyError:
+                    crewai_event_bus.emit(None, PlanStepStartedEvent(**told, step_description="write"))
+                    crewai_event_bus.emit(None, PlanStepCompletedEvent(**told, error="no ink"))
+
+        Office().kickoff()
+        assert "other plan step error (Error)" in outline(db)

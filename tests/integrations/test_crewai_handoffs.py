@@ -57,6 +57,13 @@ class TestCoworkers:
         assert (one.step_id, one.decided_by) == (asked.step_id, first.step_id)
         assert steps[one.target_step_id].parent_id == asked.step_id
 
+    def test_who_was_asked_is_told_where_no_content_is(self, db, serve):
+        counterfoil.recorder_at(db, capture="metadata")
+        lead_and_writer(serve, asks("writer")).kickoff()
+        one = the_handoff(db)
+        assert (one.source, one.target, one.target_asked, one.status) == ("Lead", "Writer", "writer", "returned")
+        assert (one.reason, one.payload, one.answer) == (None, None, None)
+
     def test_a_question_is_asked(self, db, serve):
         ask = asks("Writer", "ask_question_to_coworker", question="How long?", context="It must fit")
         lead_and_writer(serve, ask, "a page").kickoff()
@@ -236,3 +243,21 @@ class TestTasks:
             "Lead -> Writer escalation returned native: You write well",
             "Lead -> Clerk route accepted inferred: 2",
         ]
+
+    def test_a_task_done_again_is_led_to_once_by_those_it_names(self, db, serve):
+        verdicts = iter([(False, "no"), (True, "done")])
+
+        def check(output):
+            return next(verdicts)
+
+        llm = model(serve(DONE))
+        first = task(agent("a", llm), "1")
+        crew(first, task(agent("b", llm), "2", context=[first], guardrail=check)).kickoff()
+        assert handoffs(db) == ["a -> b route accepted inferred: 2"]
+
+
+class TestNames:
+    def test_white_space_around_a_coworkers_name_is_kept_as_it_was_asked(self, db, serve):
+        lead_and_writer(serve, asks(" Writer\n")).kickoff()
+        one = the_handoff(db)
+        assert (one.target_asked, one.target, one.status) == (" Writer\n", "Writer", "returned")

@@ -252,3 +252,29 @@ class TestDoctor:
             monkeypatch.setenv(name, value)
         (adapter,) = plugin.register_adapters()
         assert [re.search(r"CREWAI_\w+=\w+", note)[0] for note in adapter.notes()] == turns_off
+
+
+class TestStores:
+    def test_an_error_of_ours_with_one_store_leaves_the_other_whole(self, db, serve, install, monkeypatch):
+        install()
+        (broken,) = delivery.trackers()
+        second = counterfoil_crewai.CounterfoilListener(db.with_name("other.db"))
+        monkeypatch.setattr(type(broken), "place", _broken_for(broken, type(broken).place))
+        before = dict(guard._counts)
+        try:
+            alone("clerk", model(serve(DONE))).kickoff()
+        finally:
+            second.close()
+        assert guard.counted() != before
+        guard._counts.clear()
+        guard._counts.update(before)
+        assert outline(db.with_name("other.db")) == (
+            "workflow office\n  task task\n    agent clerk\n      llm OpenAICompletion [clerk]"
+        )
+
+
+def _broken_for(one, original):
+    def place(self, event, *, root):
+        return _broken() if self is one else original(self, event, root=root)
+
+    return place

@@ -212,3 +212,16 @@ class TestShapes:
     def test_live_objects_are_what_they_are_called(self, serve):
         who = agent("clerk", model(serve(DONE)))
         assert plain({"who": who}) == {"who": "<Agent clerk>"}
+
+
+class TestCut:
+    def test_a_stream_that_is_cut_keeps_what_had_come(self, db, serve):
+        endpoint = serve([Rule(Reply("all is well and done", hang_up=8))])
+        with pytest.raises(Exception, match=r"."):
+            model(endpoint, stream=True).call("hello")
+        (one,) = calls_of(db)
+        with counterfoil.open(db) as store:
+            ((part,),) = [said["parts"] for said in store.messages(one).output]
+        assert one.status == "error"
+        assert part["content"]
+        assert "all is well and done".startswith(part["content"])

@@ -134,7 +134,8 @@ class TestRuns:
         def work(number):
             try:
                 office.kickoff({"n": number})
-            except RuntimeError:  # crewai 1.15.30: "Executor is already running", if another thread is in it just then
+            except RuntimeError:
+                # crewai 1.15.30: "Executor is already running", if another thread is in it just then.
                 came[number] = ("error", 0)
             else:
                 came[number] = ("ok", 1)
@@ -425,3 +426,53 @@ class TestListener:
         office = alone("clerk", model(serve(DONE)))
         contextvars.Context().run(office.kickoff)
         assert one(db)[0].status == "ok"
+
+    def test_two_on_one_store_say_once_that_a_hook_said_no(self, db, serve):
+        from crewai.hooks import register_before_tool_call_hook, unregister_before_tool_call_hook
+
+        def no(_):
+            return False
+
+        script = in_turn(Reply(calls=[call("search", query="tea")]), Reply("done"))
+        second = CounterfoilListener(db)
+        register_before_tool_call_hook(no)
+        try:
+            alone("clerk", model(serve(script)), search).kickoff()
+        finally:
+            unregister_before_tool_call_hook(no)
+            second.close()
+        with counterfoil.open(db) as store:
+            assert [decision.verdict for decision in store.decisions()] == ["deny"]
+
+    def test_an_event_that_is_sent_twice_is_one_step(self, db):
+        class Office(Flow):
+            @start()
+            def work(self):
+                event = PlanStepStartedEvent(agent_role="clerk", step_number=1, step_description="look")
+                crewai_event_bus.emit(None, event)
+                crewai_event_bus.emit(None, event)
+
+        Office().kickoff()
+        with counterfoil.open(db) as store:
+            kinds = [step.kind for step in store.steps(store.run("last"))]
+        assert kinds == ["workflow", "task", "other"]
+
+
+class TestMachinery:
+    def test_a_flow_of_crewais_own_and_its_methods_are_no_steps(self, db, serve):
+        llm = model(serve(DONE))
+
+        class Recall(Flow):
+            is_crewai_internal = True  # as CrewAI marks its executors, whose methods say nothing in 1.15.30
+
+            @start()
+            def look(self):
+                return llm.call("hello")
+
+        class Office(Flow):
+            @start()
+            async def work(self):
+                return await Recall().kickoff_async()
+
+        Office().kickoff()
+        assert outline(db) == "workflow Office\n  task work\n    llm OpenAICompletion"

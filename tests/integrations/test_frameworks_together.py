@@ -7,11 +7,13 @@ import pytest
 from crewai.tools import tool as crew_tool
 from langchain.agents import create_agent
 from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
 
 import counterfoil
 from crewai_apps import agent, alone, crew, task
 from crewai_apps import model as crew_model
 from langgraph_apps import HI
+from ledger import agree
 from ordered_model import calls, model
 from outline import outline
 from support_desk.endpoint import Reply, Rule, call, in_turn
@@ -124,3 +126,81 @@ class TestCrewAIAsksLangGraph:
         )
         with counterfoil.open(db) as store:
             assert len(store.runs()) == 1
+
+
+class TestLangGraphAsksAutoGen:
+    async def test_in_a_tool(self, db, installed):
+        from autogen_apps import agent as assistant
+        from autogen_apps import team
+
+        @tool
+        async def ask_team(question: str) -> str:
+            """Ask the team."""
+            done = await team(assistant("reader", "read"), assistant("writer", "written")).run(task=question)
+            return done.messages[-1].to_text()
+
+        await langchain_desk(ask_team).ainvoke(HI)
+        assert outline(db) == (
+            "agent desk\n"
+            "  llm OrderedModel [desk]\n"
+            "  tool ask_team [desk]\n"
+            "    workflow office [desk]\n"
+            "      agent reader\n"
+            "        llm ReplayChatCompletionClient [reader]\n"
+            "      agent writer\n"
+            "        llm ReplayChatCompletionClient [writer]\n"
+            "  llm OrderedModel [desk]\n"
+            "desk -> office escalation returned inferred to a workflow: tea\n"
+            "reader -> writer route accepted native"
+        )
+
+
+def reading(request):
+    """Answer the query engine by its prompt, and the crew's agent by a look-up first."""
+    if "Context information" in request.transcript:
+        return Reply("Tea is hot.")
+    return in_turn(Reply(calls=[call("look_up", question="tea")]), Reply("done"))(request)
+
+
+THREE_FLOORS = """\
+workflow desk
+  task research
+    workflow office
+      task task
+        agent clerk
+          llm OpenAICompletion [clerk]
+          tool look_up [clerk]
+            task RetrieverQueryEngine [clerk]
+              retrieval SummaryIndexRetriever [clerk]
+              llm OpenAI [clerk]
+          llm OpenAICompletion [clerk]\
+"""
+
+
+class TestThreeFloors:
+    def test_a_langgraph_node_a_crew_its_tool_and_a_query_engine_are_one_run(self, db, serve, installed):
+        from llama_index.core import Document, SummaryIndex
+
+        from llama_index_apps import model as llama_model
+
+        endpoint = serve(reading)
+        index = SummaryIndex.from_documents([Document(text="Tea is hot.", id_="tea")])
+        engine = index.as_query_engine(llm=llama_model(endpoint))
+
+        @crew_tool("look_up")
+        def look_up(question: str) -> str:
+            """Look it up."""
+            return str(engine.query(question))
+
+        office = crew(task(agent("clerk", crew_model(endpoint), look_up)))
+
+        def node(state: MessagesState) -> MessagesState:
+            return {"messages": [("ai", office.kickoff({"question": state["messages"][-1].text}).raw)]}
+
+        graph = StateGraph(MessagesState)
+        graph.add_node("research", node)
+        graph.add_edge(START, "research")
+        graph.compile(name="desk").invoke(HI)
+        assert outline(db) == THREE_FLOORS
+        with counterfoil.open(db) as store:
+            assert len(agree(store, endpoint, beside=False)) == 3

@@ -79,20 +79,23 @@ def _at_exit() -> None:
     """Close this process's tapes and take everything into the store, within a second."""
     global _exiting
     _exiting = True  # what daemon threads record from here on is for readers
-    deadline = time.monotonic() + EXIT_SECONDS
     for (pid, _path), stop in list(_attended.items()):
         if pid == os.getpid():
             stop.set()
-    for recorder in all_recorders():
-        if (os.getpid(), recorder.path) in _attended:
-            _finish(recorder, deadline)
+    mine = [recorder for recorder in all_recorders() if (os.getpid(), recorder.path) in _attended]
+    for recorder in mine:
+        recorder.close()
+    if mine and os.environ.get("COUNTERFOIL_DRAIN") != "off":
+        _drain_all(mine)
 
 
 @guarded
-def _finish(recorder: Recorder, deadline: float) -> None:
-    recorder.close()
-    if os.environ.get("COUNTERFOIL_DRAIN") != "off":
-        _drain(recorder, deadline)
+def _drain_all(recorders: list[Recorder]) -> None:
+    # A script of a moment imports SQLite only here: on a slow machine that alone takes the second.
+    drainers = [_drainer(recorder) for recorder in recorders]
+    deadline = time.monotonic() + EXIT_SECONDS
+    for drainer in drainers:
+        _drain(drainer, deadline)
 
 
 @guarded
@@ -100,13 +103,12 @@ def flush(db: str | os.PathLike[str] | None = None, *, timeout: float) -> bool:
     """Drain the store `db`, or every store that this process records to; tell whether nothing is left."""
     recorders = all_recorders() if db is None else (recorder_at(db),)
     deadline = time.monotonic() + timeout
-    done = [_drain(recorder, deadline) or False for recorder in recorders]
+    done = [_drain(_drainer(recorder), deadline) or False for recorder in recorders]
     return all(done)
 
 
 @guarded
-def _drain(recorder: Recorder, deadline: float) -> bool:
-    drainer = _drainer(recorder)
+def _drain(drainer: Drainer, deadline: float) -> bool:
     try:
         done = drainer.drain(wait=max(0.0, deadline - time.monotonic()), deadline=deadline, price=True)
     finally:
