@@ -61,7 +61,12 @@ class TestCoworkers:
         counterfoil.recorder_at(db, capture="metadata")
         lead_and_writer(serve, asks("writer")).kickoff()
         one = the_handoff(db)
-        assert (one.source, one.target, one.target_asked, one.status) == ("Lead", "Writer", "writer", "returned")
+        assert (one.source, one.target, one.target_asked, one.status) == (
+            "Lead",
+            "Writer",
+            "writer",
+            "returned",
+        )
         assert (one.reason, one.payload, one.answer) == (None, None, None)
 
     def test_a_question_is_asked(self, db, serve):
