@@ -54,11 +54,11 @@ class Visits:
 # -- coworkers
 
 
-def tool_begins(tracker: Tracker, step: Step, given: Any) -> None:
-    """Record that a coworker is asked, before the tool has run; `given` are its arguments."""
+def tool_begins(tracker: Tracker, step: Step) -> None:
+    """Record that a coworker is asked, before the tool has run."""
     if step.name.casefold().replace(" ", "_") not in _ASKING:
         return
-    # Not the step's: who was asked is a name, also where no content is recorded.
+    given = step.arguments  # none where no content is recorded: whom a model asks for is its text
     arguments: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     asked = arguments.get("coworker") or arguments.get("co_worker")
     context = arguments.get("context")

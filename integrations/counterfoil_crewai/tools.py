@@ -33,10 +33,9 @@ _REASONS: Final = {
 def tool_started(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: ARG001  # as all handlers are called
     """A tool is about to run: its body comes after this event, on this thread."""
     name = event.tool_name
-    arguments = parsed(event.tool_args)
-    entry = begin(tracker, event, "tool", "tool", name, _ident(name), input=arguments)
+    entry = begin(tracker, event, "tool", "tool", name, _ident(name), input=parsed(event.tool_args))
     if entry is not None and entry.step is not None:
-        edges.tool_begins(tracker, entry.step, arguments)
+        edges.tool_begins(tracker, entry.step)
 
 
 def tool_finished(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: ARG001  # as above
