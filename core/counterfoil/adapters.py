@@ -57,7 +57,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def module(self) -> str:
         """The module whose import means that an application uses the framework."""
-        return self.imported or re.split(r"[^\w.-]", self.requires[0], maxsplit=1)[0].replace("-", "_")
+        return self.imported or _distribution(self.requires[0]).replace("-", "_")
 
     def install(self, db: str | os.PathLike[str] | None = None, **options: Any) -> None:
         """Record all that the framework does in this process to the store `db`. May be called again."""
@@ -98,19 +98,15 @@ def unsupported(requires: tuple[str, ...]) -> tuple[str, ...]:
 
     Raises ValueError for a requirement of another form than `name>=1.2,<2`.
     """
-    from importlib import metadata  # noqa: PLC0415  # 15 ms, for who attaches alone
-
+    there = versions(requires)
     sentences = []
     for requirement in requires:
         match = _REQUIREMENT.fullmatch(requirement)
         if match is None:
             raise ValueError(f"a requirement is of the form name>=1.2,<2, not {requirement!r}")
         name, first, beyond = match.groups()
-        try:
-            installed = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-        if not _numbers(first) <= _numbers(installed) < _numbers(beyond):
+        installed = there.get(name)
+        if installed is not None and not _numbers(first) <= _numbers(installed) < _numbers(beyond):
             sentences.append(
                 f"{name} {installed} is installed, but this version of counterfoil was tested with {requirement}: "
                 "what it records may be incomplete."
@@ -120,14 +116,18 @@ def unsupported(requires: tuple[str, ...]) -> tuple[str, ...]:
 
 def versions(requires: tuple[str, ...]) -> dict[str, str]:
     """Give the distributions of `requires` that are installed, and their versions."""
-    from importlib import metadata  # noqa: PLC0415  # as above
+    from importlib import metadata  # noqa: PLC0415  # 15 ms, for who attaches alone
 
     found = {}
     for requirement in requires:
-        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        name = _distribution(requirement)
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def _distribution(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -19,11 +19,10 @@ from counterfoil.events import (
     tool_call_part,
     tool_response_part,
 )
+from counterfoil.snapshot import Taken, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-
-    from counterfoil.snapshot import Taken
 
 __all__ = ["Known", "dict_message", "parts_of", "role_of"]
 
@@ -73,6 +72,15 @@ class Known:
         self._new: dict[Hashable, Taken] = {}
         self._old: dict[Hashable, Taken] = {}
         self._bytes = 0
+
+    def taken(self, key: Hashable | None, make: Callable[[Any], Message], value: Any) -> Taken:
+        """Give the message that `make(value)` gives, as JSON: as it was before where `key` is known; None is none."""
+        taken = None if key is None else self.get(key)
+        if taken is None:
+            taken = Taken(snapshot(make(value)))
+            if key is not None:
+                self.keep(key, taken)
+        return taken
 
     def get(self, key: Hashable) -> Taken | None:
         """Give the message of this key, if it is still known."""

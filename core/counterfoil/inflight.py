@@ -34,6 +34,7 @@ class Entry:
     members: list[Hashable] | None = None  # of a root
     step: Step | None = None
     ended = False
+    role = ""  # what it is to the adapter
 
     def __init__(self, key: Hashable, parent: Self | None) -> None:
         self.key = key
@@ -43,6 +44,13 @@ class Entry:
             self.members = [key]
         else:
             self.root = parent.root
+
+    def above(self, *roles: str) -> Self | None:
+        """Give the nearest entry above of one of these roles."""
+        entry = self.parent
+        while entry is not None and entry.role not in roles:
+            entry = entry.parent
+        return entry
 
 
 E = TypeVar("E", bound=Entry)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.content import Known, dict_message, parts_of
 from counterfoil.events import Message, blob_part, message, reasoning_part, tool_response_part
-from counterfoil.snapshot import Taken, snapshot
+
+if TYPE_CHECKING:
+    from counterfoil.snapshot import Taken
 
 __all__ = ["answer_of", "chat_of", "messages_of", "plain", "text_of_message"]
 
@@ -24,20 +26,12 @@ def messages_of(given: Sequence[Any]) -> list[Taken]:
     for one in given:
         if getattr(one, "type", None) == "FunctionExecutionResultMessage":  # answers several calls at once
             made += [
-                _taken(("tool", result.call_id, result.content), _result_of, result) for result in one.content
+                _known.taken(("tool", result.call_id, result.content), _result_of, result)
+                for result in one.content
             ]
         else:
-            made.append(_taken(_key(one), _message_of, one))
+            made.append(_known.taken(_key(one), _message_of, one))
     return made
-
-
-def _taken(key: tuple[Any, ...] | None, make: Any, one: Any) -> Taken:
-    taken = _known.get(key) if key is not None else None
-    if taken is None:
-        taken = Taken(snapshot(make(one)))
-        if key is not None:
-            _known.keep(key, taken)
-    return taken
 
 
 def _key(one: Any) -> tuple[Any, ...] | None:

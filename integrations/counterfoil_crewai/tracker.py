@@ -48,13 +48,6 @@ class Entry(inflight.Entry):
         self.context: tuple[str, ...] = ()  # of a task: those whose outputs it was given, by id
         self.reason: str | None = None  # of a task: its description
 
-    def above(self, *roles: str) -> Entry | None:
-        """Give the nearest entry above of one of these roles."""
-        entry = self.parent
-        while entry is not None and entry.role not in roles:
-            entry = entry.parent
-        return entry
-
 
 class Tracker(InFlight[Entry]):
     """The scopes in flight that are recorded to one store."""

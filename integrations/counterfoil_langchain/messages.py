@@ -6,7 +6,7 @@ Nothing here imports the framework: its objects are told by their `type` attribu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.content import Known, dict_message, parts_of, role_of
 from counterfoil.events import (
@@ -18,7 +18,9 @@ from counterfoil.events import (
     tool_call_part,
     tool_response_part,
 )
-from counterfoil.snapshot import Taken, snapshot
+
+if TYPE_CHECKING:
+    from counterfoil.snapshot import Taken
 
 __all__ = ["is_message", "message_of", "messages_of", "plain", "split_state"]
 
@@ -49,16 +51,7 @@ _known: Final = Known()
 
 def messages_of(values: Sequence[Any]) -> list[Taken]:
     """Give the normalised messages of a list of messages in any form that LangChain takes, each as JSON."""
-    made = []
-    for value in values:
-        key = _key(value)
-        taken = _known.get(key) if key is not None else None
-        if taken is None:
-            taken = Taken(snapshot(message_of(value)))
-            if key is not None:
-                _known.keep(key, taken)
-        made.append(taken)
-    return made
+    return [_known.taken(_key(value), message_of, value) for value in values]
 
 
 def _key(value: Any) -> tuple[Any, ...] | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from counterfoil.adapters import tidy
-from counterfoil_langchain import agents, naming
+from counterfoil_langchain import agents
 from counterfoil_langchain.messages import messages_of
-from counterfoil_langchain.runs import begun, entry_of, native_name
-from counterfoil_langchain.tools import FRAMEWORK
+from counterfoil_langchain.runs import begin, entry_of, native_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from counterfoil_langchain.tracker import Tracker
 
 __all__ = ["model_starts", "says_something"]
-
-_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def model_starts(
@@ -41,20 +37,18 @@ def model_starts(
     known = metadata or {}
     params: Mapping[str, Any] = given.get("invocation_params") or {}
     offers = params.get("tools") or params.get("functions")
-    step = tracker.recorder.start(
+    begin(
+        tracker,
+        entry,
         "llm",
-        tidy(entry.name),
-        framework=FRAMEWORK,
-        parent=entry.step,
-        native_id=str(run_id),
-        t=entry.started_ns,
+        entry.name,
+        tags=tags,
+        metadata=metadata,
         messages=messages_of(messages),
         offers=offers if isinstance(offers, list) else None,
         provider=_text(known.get("ls_provider")),
         request_model=_text(known.get("ls_model_name") or params.get("model") or params.get("model_name")),
-        **(naming.run_facts(metadata, tags) if place is None else _NOTHING),
     )
-    begun(tracker, entry, step)
     tracker.add(entry)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
 
-__all__ = ["begin", "begun", "entry_of", "fail", "native_name", "over"]
+__all__ = ["begin", "entry_of", "fail", "native_name", "over"]
 
 
 def entry_of(
@@ -70,15 +70,10 @@ def begin(
         t=entry.started_ns,
         **facts,
     )
-    begun(tracker, entry, step)
-    return step
-
-
-def begun(tracker: Tracker, entry: Entry, step: Step) -> None:
-    """Say that `step` is the one of `entry`."""
     entry.step, entry.owns = step, True
     if tracker.tentative or step.turn_step is None:
         agents.note_step(tracker, entry, step)
+    return step
 
 
 def fail(tracker: Tracker, entry: Entry, error: BaseException, **said: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.content import Known, dict_message, role_of
 from counterfoil.events import (
@@ -20,8 +20,10 @@ from counterfoil.events import (
     tool_call_part,
     tool_response_part,
 )
-from counterfoil.snapshot import Taken, snapshot
 from counterfoil_llama_index.naming import lineage
+
+if TYPE_CHECKING:
+    from counterfoil.snapshot import Taken
 
 __all__ = ["message_of", "messages_of", "nodes_of", "plain", "text_message"]
 
@@ -48,16 +50,7 @@ _known: Final = Known()
 
 def messages_of(values: Iterable[Any]) -> list[Taken]:
     """Give a conversation, each message as JSON."""
-    made = []
-    for value in values:
-        key = _key(value)
-        taken = _known.get(key) if key is not None else None
-        if taken is None:
-            taken = Taken(snapshot(message_of(value)))
-            if key is not None:
-                _known.keep(key, taken)
-        made.append(taken)
-    return made
+    return [_known.taken(_key(value), message_of, value) for value in values]
 
 
 def _key(value: Any) -> tuple[Any, ...] | None:

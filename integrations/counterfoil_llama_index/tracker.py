@@ -80,13 +80,6 @@ class Entry(inflight.Entry):
         self.said: str | None = None  # of a streamed call: its text so far
         self.finish: str | None = None  # of a streamed call: why it ended
 
-    def above(self, *roles: str) -> Entry | None:
-        """Give the nearest entry above of one of these roles."""
-        entry = self.parent
-        while entry is not None and entry.role not in roles:
-            entry = entry.parent
-        return entry
-
 
 class Tracker(InFlight[Entry]):
     """The spans in flight that are recorded to one store."""

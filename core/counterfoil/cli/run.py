@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -62,6 +61,6 @@ def command(db: str | None, only: tuple[str, ...], capture: str | None, program:
     if capture:
         environment["COUNTERFOIL_CAPTURE"] = capture
     sys.stdout.flush()
-    if hasattr(signal, "SIGKILL"):  # in our place: signals, terminal and exit code are the program's own
+    if os.name == "posix":  # in our place: signals, terminal and exit code are the program's own
         os.execve(found, program, environment)  # noqa: S606  # running it is what was asked
     sys.exit(subprocess.call((found, *program[1:]), env=environment))
