@@ -13,6 +13,7 @@ from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tasks.task_output import TaskOutput
 from crewai.tools import BaseTool, tool
 
+import counterfoil
 from support_desk.back_office import BackOffice
 from support_desk.instructions import BILLING_SPECIALIST, FOLLOW_UP, TRIAGE
 from support_desk.knowledge import KNOWLEDGE_BASES, KnowledgeBase
@@ -27,6 +28,9 @@ logging.getLogger("crewai.llms.base_llm").setLevel(logging.ERROR)
 def search_tool(base: KnowledgeBase) -> BaseTool:
     def search(query: str) -> str:
         hits = base.search(query)
+        # CrewAI's own knowledge needs embeddings: what a plain tool reads, it says itself.
+        found = [counterfoil.Item(h.article.article_id, h.score) for h in hits]
+        counterfoil.access(base.name, query=query, items=found)
         return "\n\n".join(f"[{h.article.article_id}] {h.article.title}: {h.article.text}" for h in hits)
 
     search.__doc__ = f"Search the knowledge base on {base.description}."

@@ -208,18 +208,25 @@ def answer(request: Request) -> Reply | None:
 
 
 def _as_offered(reply: Reply, offered: list[str]) -> Reply:
-    """Say the same to CrewAI, where one tool asks any coworker, and the answer says whether a ticket is transferred."""
-    if "ask_question_to_coworker" not in offered:
-        return reply
+    """Say the same in the words of the framework, which are the tools that it offers.
+
+    CrewAI has one tool to ask any coworker, and the answer says whether a ticket is transferred. LlamaIndex has one
+    tool to hand off to any agent. In AutoGen the specialist is itself the tool, and a transfer says nothing but the
+    text beside it.
+    """
     match [*reply.calls]:
         case [("ask_billing_specialist", {"question": question})]:
-            asked = call(
-                "ask_question_to_coworker",
-                question=question,
-                context=reply.text,
-                coworker="billing_specialist",
-            )
-            return replace(reply, calls=[asked])
+            if "ask_question_to_coworker" in offered:
+                wish = question.rpartition(". ")[2]
+                asked = {"question": wish, "context": question, "coworker": "billing_specialist"}
+                return replace(reply, calls=[call("ask_question_to_coworker", **asked)])
+            if "billing_specialist" in offered:
+                return replace(reply, calls=[call("billing_specialist", task=question)])
         case [("transfer_to_followup", {"reason": reason})]:
-            return replace(reply, text=f"TRANSFER: {reason}", calls=())
+            if "ask_question_to_coworker" in offered:
+                return replace(reply, text=f"TRANSFER: {reason}", calls=())
+            if "handoff" in offered:
+                return replace(reply, calls=[call("handoff", to_agent="followup", reason=reason)])
+            if "billing_specialist" in offered:
+                return replace(reply, text=reason, calls=[call("transfer_to_followup")])
     return reply

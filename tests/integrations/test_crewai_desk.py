@@ -10,7 +10,7 @@ import pytest
 
 import counterfoil
 from ledger import agree
-from nursery import CREWAI_WARNS
+from nursery import CREWAI_WARNS, LLAMA_INDEX_WARNS
 from portrait import portrait
 from support_desk.endpoint import Endpoint
 from support_desk.script import answer
@@ -21,13 +21,15 @@ EXAMPLES = ROOT / "examples"
 DESK = [EXAMPLES / "support_desk" / "run.py", "--ticket", "all"]
 #: The one tool for any coworker that CrewAI has; in LangGraph, a tool for this one.
 ASKS = {"ask_question_to_coworker": "ask_billing_specialist"}
+#: The desk runs in LlamaIndex, too, unless it is asked for one framework.
+WARNS = (*CREWAI_WARNS, *LLAMA_INDEX_WARNS)
 
 
 def run(*command, home, **environment):
     """Run an example in a process of its own; it must end well and complain of nothing."""
     paths = [ROOT / "core", ROOT / "integrations", EXAMPLES]
     done = subprocess.run(
-        [sys.executable, "-W", "error", *(f"-W{one}" for one in CREWAI_WARNS), *map(str, command)],
+        [sys.executable, "-W", "error", *(f"-W{one}" for one in WARNS), *map(str, command)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -45,7 +47,7 @@ def run(*command, home, **environment):
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory):
-    """The store of all four tickets in both frameworks, answered offline; opened by nobody yet."""
+    """The store of all four tickets in all four frameworks, answered offline; opened by nobody yet."""
     home = tmp_path_factory.mktemp("offline")
     said = run(*DESK, "--db", home / "counterfoil.db", home=home)
     assert f"Recorded. Now: counterfoil runs --db {home / 'counterfoil.db'}" in said
