@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from counterfoil.events import encode
-from counterfoil.recorder import Item
+from counterfoil.recorder import UNSET, Item
 from counterfoil_autogen.calls import Call, Reading, begin, ended, given, innermost
 from counterfoil_autogen.messages import plain
 from counterfoil_autogen.naming import memory_name
@@ -35,7 +35,7 @@ def begins(
     call.name = memory_name(memory)
     call.query = asked if isinstance(asked, str) and asked else None
     for recorder, _ in recording(None, above):
-        begin(call, recorder, "memory", call.name)
+        begin(call, recorder, "memory", call.name, input=UNSET if asked is None else asked)
     return call if call.scopes else None
 
 

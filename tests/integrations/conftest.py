@@ -1,25 +1,11 @@
 """What every adapter's tests share: a store of their own, and that none of our own errors was swallowed."""
 
-import atexit
-import os
-import shutil
-import tempfile
 from contextlib import ExitStack
 
 import pytest
 
+import crewai_home  # noqa: F401  # tests import CrewAI when they are collected
 from counterfoil import guard
-
-# CrewAI reads these when it is imported, and writes to both folders: tests import it when they are collected.
-_HOME = tempfile.mkdtemp(prefix="counterfoil-crewai-")
-atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
-os.environ |= {
-    "CREWAI_DISABLE_TELEMETRY": "true",
-    "CREWAI_TRACING_ENABLED": "false",
-    "CREWAI_TESTING": "true",
-    "CREWAI_STORAGE_DIR": _HOME,
-    "HOME": _HOME,
-}
 
 
 @pytest.fixture

@@ -206,6 +206,18 @@ class TestAgent:
             read = store.sql("SELECT source, item_id, bytes, agent FROM accesses ORDER BY bytes DESC")[1]
         assert read == [("notes", "m1", 9, "clerk"), ("notes", None, 7, "clerk")]
 
+    async def test_what_a_memory_is_asked_is_its_input(self, db):
+        memory = ListMemory("notes")
+        await memory.add(MemoryContent(content="likes tea", mime_type="text/plain"))
+
+        async def look_up(query: str) -> str:
+            return str((await memory.query(query)).results[0].content)
+
+        await agent("clerk", asks(("look_up", {"query": "tea"})), look_up).run(task="x")
+        with counterfoil.open(db) as store:
+            asked = store.sql("SELECT input, output FROM steps WHERE kind = 'memory'")[1]
+        assert asked == [('"tea"', '["likes tea"]')]
+
     async def test_a_bare_model_call_is_a_run_without_an_agent(self, db, client):
         from autogen_core.models import UserMessage
 
