@@ -52,6 +52,7 @@ Json: TypeAlias = Any
 EventKind = Literal[
     "open",  # a process opened its tape: first line of every segment
     "exit",  # it ended in good order
+    "attach",  # which frameworks it is attached to, and why not to others
     "start",  # a step began
     "amend",  # a fact about a step that became known after its start
     "end",  # the framework said that a step ended
@@ -132,6 +133,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
     cached: bool | None = None  # answered by a cache: costs nothing
+    folded_into: str | None = None  # the step inside that tells of the same model call, and counts
     ttft_ns: int | None = None
     cost_nano: int | None = None  # nano-dollars
     # handoff
@@ -170,6 +172,7 @@ class Text(msgspec.Struct, omit_defaults=True, gc=False):
     labels: dict[str, str] | None = None
     version: str | None = None  # of the agent
     owner: str | None = None  # of the agent
+    questions: list[str] | None = None  # native ids of those that a resuming run goes on from
     stop_reason: str | None = None
     # model call
     provider: str | None = None
@@ -206,6 +209,8 @@ class Text(msgspec.Struct, omit_defaults=True, gc=False):
     boot: str | None = None
     machine: str | None = None
     versions: dict[str, str] | None = None
+    # attach: framework > see frameworks.states
+    frameworks: dict[str, str] | None = None
     # trouble
     place: str | None = None
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -64,7 +66,7 @@ def test_every_option_is_on_the_page_and_no_other(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_db_and_json_and_its_line_in_the_help(name):
     command = cli.get_command(click.Context(cli), name)
-    everywhere = {"--db"} if name == "run" else {"--db", "--json"}
+    everywhere = {"run": {"--db"}, "merge": {"--json"}}.get(name, {"--db", "--json"})
     assert everywhere <= {opt for option in command.params for opt in option.opts}
     assert command.get_short_help_str(200) == COMMANDS[name]
     assert all(option.help for option in command.params if isinstance(option, click.Option))
@@ -116,6 +118,22 @@ def test_cost_gives_its_keys(store):
     assert list(told) == ["by", "total", "parts"]
     assert [list(part) for part in told["parts"]] == [keys("cost")] * 2
     assert list(told["total"]) == keys("cost")[1:]
+
+
+def test_merge_export_import_and_rebuild_give_their_keys(store, tmp_path):
+    told = json.loads(answer(store, "export", "last", tmp_path / "one.db"))
+    assert list(told) == keys("export")
+    merged = invoke("merge", tmp_path / "all.db", tmp_path / "one.db", "--json").stdout
+    imported = answer(tmp_path / "all.db", "import", tmp_path / "one.db")
+    for told in (json.loads(merged), json.loads(imported)):
+        assert list(told) == ["store", "from"]
+        assert [list(one) for one in told["from"]] == [keys("merge")]
+    with closing(sqlite3.connect(tmp_path / "all.db")) as db:
+        db.execute("DELETE FROM t_runs")
+        db.commit()
+    told = json.loads(answer(tmp_path / "all.db", "rebuild"))
+    assert list(told) == ["store", "events", "changed"]
+    assert [list(one) for one in told["changed"]] == [keys("rebuild")]
 
 
 def test_drain_doctor_and_plugins_give_their_keys(store):

@@ -652,3 +652,18 @@ def test_a_process_may_fork_while_one_of_its_threads_drains(path):
     assert exits == [0] * 10
     assert rows(path, "SELECT count(*) FROM runs WHERE status = 'ok'") == [(written,)]
     assert rows(path, "SELECT count(*) FROM quarantine") == [(0,)]
+
+
+def test_a_line_behind_a_torn_one_is_there_and_the_torn_one_is_set_aside(path):
+    """A full disk cuts one thread's line short; another's fits behind it, before the first can end its own."""
+    tape = Tape(path)
+    one_run(tape, 1)
+    torn = tape.line(
+        "start", t=T0, run=run_id(7), step=step_id(7), kind="tool", bodies={"input": {"k": "start"}}
+    )
+    for cut in (10, len(torn) - 5):
+        tape.raw(torn[:cut])
+        one_run(tape, cut)
+    assert drain(path).events == 7
+    assert statuses(path) == ["ok"] * 3
+    assert rows(path, "SELECT raw FROM quarantine") == [(torn[:10],), (torn[: len(torn) - 5],)]

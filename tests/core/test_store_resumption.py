@@ -39,14 +39,24 @@ def asking(
 
 
 def resuming(
-    tape: Tape, n: int, *, t: int, answers: list[dict] | None, session: str | None = "s", framework: str = "x"
+    tape: Tape,
+    n: int,
+    *,
+    t: int,
+    answers: list[dict] | None,
+    session: str | None = "s",
+    framework: str = "x",
+    questions: list[str] | None = None,
+    root_status: str = "ok",
 ):
+    """Run `n` goes on with a run that waited; `questions` are the native ids of those that it knows are open."""
     tape.start(
-        run_id(n), step_id(n * 10), t=t, kind="workflow", session=session, framework=framework, resuming=True
-    )
+        run_id(n), step_id(n * 10), t=t, kind="workflow", session=session, framework=framework, resuming=True,
+        questions=questions,
+    )  # fmt: skip
     if answers is not None:
         tape.event("answer", t=t + 1, run=run_id(n), step=step_id(n * 10), bodies={"answer": answers})
-    tape.end(run_id(n), step_id(n * 10), t=t + 9)
+    tape.end(run_id(n), step_id(n * 10), t=t + 9, status=root_status)
 
 
 def links(path: Path) -> dict[str, tuple]:
@@ -178,6 +188,131 @@ def test_approvals_and_the_handoff_to_the_human_are_answered_too(path):
         assert [(h.status, h.answer) for h in store.handoffs()] == [("returned", ["ok", "no"])]
 
 
+# -- without a session: by the questions that the saved context holds
+
+
+def test_without_a_session_a_run_resumes_the_one_that_asked_the_questions_it_goes_on_from(path):
+    tape = Tape(path)
+    asking(tape, 1, t=T0, session=None)
+    asking(tape, 2, t=T0 + 100, session=None)
+    resuming(
+        tape, 3, t=T0 + 200, session=None, questions=["q1"], answers=[{"id": "q1", "value": "yes"}]
+    )  # fmt: skip
+    assert links(path) == {"1": (None, "1", "ok"), "2": (None, "2", "waiting"), "3": ("1", "1", "ok")}
+
+
+def test_without_an_answer_it_resumes_too(path):
+    tape = Tape(path)
+    asking(tape, 1, t=T0, session=None)
+    resuming(tape, 2, t=T0 + 100, session=None, questions=["q1"], answers=None, root_status="waiting")
+    assert links(path) == {"1": (None, "1", "waiting"), "2": ("1", "1", "waiting")}
+
+
+@pytest.mark.parametrize(
+    ("others", "going_on"),
+    [
+        ([("asked twice", {"t": T0 + 50, "native_id": "q1"})], {"questions": ["q1"]}),
+        ([("of another task", {"t": T0 + 50, "native_id": "q9"})], {"questions": ["q1", "q9"]}),
+        ([], {"questions": ["q9"]}),
+        ([], {"questions": None}),
+        ([], {"questions": ["q1"], "framework": "y"}),
+        ([], {"questions": ["q1"], "session": "s"}),
+    ],
+    ids=[
+        "two ask it",
+        "two tasks",
+        "nobody asks it",
+        "none known",
+        "other framework",
+        "a session of its own",
+    ],
+)
+def test_where_the_questions_do_not_tell_the_run_there_is_no_link(path, others, going_on):
+    tape = Tape(path)
+    asking(tape, 1, t=T0, session=None)
+    for name, question in others:
+        tape.start(run_id(8), step_id(80), t=T0 + 40, kind="workflow", framework="x", name=name)
+        tape.start(run_id(8), step_id(81), kind="human", parent=step_id(80), framework="x", **question)
+        tape.end(run_id(8), step_id(80), t=T0 + 60)
+    given = {"session": None, "answers": [{"id": "q1", "value": "yes"}]} | going_on
+    resuming(tape, 2, t=T0 + 100, **given)
+    found = links(path)
+    assert found["1"] == (None, "1", "waiting")
+    assert found["2"] == (None, "2", "ok")
+
+
+def test_a_question_that_was_answered_before_is_nobody_s(path):
+    tape = Tape(path)
+    asking(tape, 1, t=T0, session=None)
+    tape.end(run_id(1), step_id(11), t=T0 + 5)
+    resuming(tape, 2, t=T0 + 100, session=None, questions=["q1"], answers=None)
+    assert links(path)["2"] == (None, "2", "ok")
+
+
+def test_the_run_that_asked_may_reach_the_store_later(path):
+    late, early = Tape(path), Tape(path)
+    resuming(
+        early, 2, t=T0 + 100, session=None, questions=["q1"], answers=[{"id": "q1", "value": "yes"}]
+    )  # fmt: skip
+    drain(path)
+    assert links(path) == {"2": (None, "2", "ok")}
+    asking(late, 1, t=T0, session=None)
+    assert links(path) == {"1": (None, "1", "ok"), "2": ("1", "1", "ok")}
+
+
+# -- a question that stays open through two pauses
+
+
+@pytest.mark.parametrize("session", ["s", None], ids=["by session", "by its questions"])
+@pytest.mark.parametrize("answered", ["q1", None], ids=["by id", "in order"])
+def test_an_answer_reaches_the_question_of_the_run_before_the_last(path, session, answered):
+    tape = Tape(path)
+    known = {"session": session, "questions": ["q1"]}
+    asking(tape, 1, t=T0, session=session)
+    resuming(tape, 2, t=T0 + 100, answers=None, root_status="waiting", **known)
+    assert links(path) == {"1": (None, "1", "waiting"), "2": ("1", "1", "waiting")}
+    resuming(tape, 3, t=T0 + 200, answers=[{"id": answered, "value": "yes"}], **known)
+    assert links(path) == {"1": (None, "1", "ok"), "2": ("1", "1", "ok"), "3": ("2", "1", "ok")}
+    with read.open(path) as store:
+        question = store.step(step_id(11))
+        assert (question.status, question.output, question.ended_ns) == ("ok", "yes", T0 + 201)
+        assert store.run(run_id(1)).human_wait_ns == 200
+
+
+@pytest.mark.parametrize("answered", ["q1", None], ids=["by id", "in order"])
+def test_asked_again_under_its_id_it_is_the_same_question(path, answered):
+    tape = Tape(path)
+    asking(tape, 1, t=T0)
+    resuming(tape, 2, t=T0 + 100, answers=None, root_status="waiting")
+    tape.start(run_id(2), step_id(21), t=T0 + 101, kind="human", parent=step_id(20), native_id="q1")
+    resuming(tape, 3, t=T0 + 200, answers=[{"id": answered, "value": "yes"}])
+    assert links(path) == {"1": (None, "1", "ok"), "2": ("1", "1", "ok"), "3": ("2", "1", "ok")}
+    with read.open(path) as store:
+        assert [store.step(step_id(n)).output for n in (11, 21)] == ["yes", "yes"]
+
+
+def test_an_answer_without_a_name_is_for_the_newest_question(path):
+    tape = Tape(path)
+    asking(tape, 1, t=T0)
+    resuming(tape, 2, t=T0 + 100, answers=None, root_status="waiting")
+    tape.start(run_id(2), step_id(21), t=T0 + 101, kind="human", parent=step_id(20), native_id="q2")
+    resuming(tape, 3, t=T0 + 200, answers=[{"id": None, "value": "yes"}])
+    with read.open(path) as store:
+        assert [store.step(step_id(n)).output for n in (11, 21)] == [None, "yes"]
+        assert store.run(run_id(1)).status == "waiting"
+
+
+def test_a_question_that_the_answering_run_asks_itself_is_not_answered_by_it(path):
+    tape = Tape(path)
+    asking(tape, 1, t=T0)
+    resuming(tape, 2, t=T0 + 100, answers=None)
+    tape.start(run_id(2), step_id(21), t=T0 + 100, kind="human", parent=step_id(20))
+    answers = [{"id": None, "value": "yes"}, {"id": None, "value": "more"}]
+    tape.event("answer", t=T0 + 101, run=run_id(2), step=step_id(20), bodies={"answer": answers})
+    with read.open(path) as store:
+        assert [store.step(step_id(n)).output for n in (11, 21)] == ["yes", None]
+
+
 def test_answers_are_sealed_events_and_a_rebuild_does_not_make_them_again(path):
     tape = Tape(path)
     asking(tape, 1, t=T0)
@@ -191,3 +326,40 @@ def test_answers_are_sealed_events_and_a_rebuild_does_not_make_them_again(path):
     assert links(path) == before
     assert db.execute("SELECT count(*) FROM events WHERE tape_id IS NULL").fetchone() == (3,)
     db.close()
+
+
+def built(path: Path) -> list[list[tuple]]:
+    with sqlite3.connect(path) as db:
+        found = [
+            db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+            for table in ("t_runs", "t_steps", "t_handoffs", "t_approvals", "t_answers")
+        ]
+    db.close()
+    return found
+
+
+def test_a_rebuild_gives_the_same_where_no_session_told(path):
+    tape = Tape(path)
+    asking(tape, 1, t=T0, session=None)
+    known = {"session": None, "questions": ["q1"]}
+    resuming(tape, 2, t=T0 + 100, answers=None, root_status="waiting", **known)
+    resuming(tape, 3, t=T0 + 200, answers=[{"id": "q1", "value": "yes"}], **known)
+    drain(path)
+    before = built(path)
+    assert links(path)["3"] == ("2", "1", "ok")
+    ingest.rebuild(path)
+    drain(path)
+    assert built(path) == before
+
+
+def test_open_questions_are_found_by_an_index(path):
+    tape = Tape(path)
+    asking(tape, 1, t=T0)
+    drain(path)
+    with sqlite3.connect(path) as db:
+        (plan,) = db.execute(
+            "EXPLAIN QUERY PLAN SELECT 1 FROM t_steps s WHERE s.kind = 'human' AND s.end_rank = 0 AND s.native_id IN (?, ?)",
+            ("a", "b"),
+        ).fetchall()
+    db.close()
+    assert "t_steps_asked" in plan[3]

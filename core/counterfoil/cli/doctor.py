@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 from rich.text import Text
@@ -19,10 +19,10 @@ from counterfoil.cli.table import hanging
 from counterfoil.guard import guarded
 from counterfoil.store import health, read
 from counterfoil.store.errors import StoreError
-from counterfoil.store.health import Check
+from counterfoil.store.health import Check, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from counterfoil.adapters import Adapter
 
@@ -49,8 +49,9 @@ def command(ctx: click.Context, db: str | None, as_json: bool, no_drain: bool, e
     Exit code 1 when it finds problems; notes are good to know and no more.
     """
     path = read.store_path(db)
-    inside = list(_inside(path, drain=not no_drain, events=events))
-    checks = [*health.surroundings(path), *_frameworks(), *inside]
+    told: dict[str, Told] = {}
+    inside = list(_inside(path, told, drain=not no_drain, events=events))
+    checks = [*health.surroundings(path), *_frameworks(told), *inside]
     problems = sum(check.level == "problem" for check in checks)
     if as_json:
         screen.put_json({"store": path, "problems": problems, "checks": checks})
@@ -60,30 +61,57 @@ def command(ctx: click.Context, db: str | None, as_json: bool, no_drain: bool, e
         ctx.exit(TROUBLE)
 
 
-def _inside(path: str, *, drain: bool, events: int) -> Iterator[Check]:
+def _inside(path: str, told: dict[str, Told], *, drain: bool, events: int) -> Iterator[Check]:
+    """Say what the store holds; `told` takes what it knows of the frameworks."""
     if not os.path.exists(path) and not (drain and os.path.isdir(f"{path}.tape")):
         return
     try:
         with read.open(path, drain=drain) as store:
             for one in store.notices:
                 complain(one)
+            told.update(health.frameworks(lambda query: store.sql(query)[1]))
             yield from health.contents(path, lambda query: store.sql(query)[1], last=events)
     except StoreError as error:
         yield Check(name="contents", level="problem", says=str(error), count=1)
 
 
-def _frameworks() -> Iterator[Check]:
-    """Say of each framework that is installed whether its versions are supported, and what it does by itself."""
+def _frameworks(told: Mapping[str, Told]) -> Iterator[Check]:
+    """Say of each framework whether it is recorded, if not why not, and what it does by itself."""
     for adapter in plugins.collect_adapters():
         installed = adapters.versions(adapter.requires)
-        if not installed:
-            continue
-        wrong = adapters.unsupported(adapter.requires)
-        says = wrong or (", ".join(f"{name} {version}" for name, version in installed.items()) + ".",)
-        for sentence in says:
-            yield Check(name=adapter.name, level="note" if wrong else "ok", says=sentence)
-        for sentence in _notes(adapter) or ():
+        for sentence in adapters.unsupported(adapter.requires):
             yield Check(name=adapter.name, level="note", says=sentence)
+        there = ", ".join(f"{name} {version}" for name, version in installed.items())
+        level, says = _state(adapter, told.get(adapter.name), installed=bool(installed))
+        yield Check(name=adapter.name, level=level, says=f"{there}: {says}" if there else says)
+        for sentence in (_notes(adapter) or ()) if installed else ():
+            yield Check(name=adapter.name, level="note", says=sentence)
+
+
+_HOW: Final = "counterfoil.install() in a program, or `counterfoil run`, attaches to it"
+
+
+def _state(
+    adapter: Adapter, told: Told | None, *, installed: bool
+) -> tuple[Literal["ok", "note", "problem"], str]:
+    """Say what the newest process that knows something of the framework says."""
+    name = adapters.distribution(adapter.requires[0])
+    if told is None:
+        if not installed:
+            return "ok", f"{name} is not installed for this Python."
+        return "ok", f"no process that recorded here used it; {_HOW}."
+    process = f"process {told.pid} of {told.at}"
+    if told.state.startswith("failed: "):
+        return "problem", f"{process} could not attach to it: {told.state.removeprefix('failed: ')}"
+    if told.state == "attached":
+        return "ok", f"{process} is attached to it."
+    if told.state == "waiting":
+        return "ok", f"{process} is to attach to it when it imports {adapter.module}, and has not."
+    if told.recorded:
+        return "ok", f"{process} records what it passes the adapter to, and no more; {_HOW}."
+    if told.state == "left out":
+        return "note", f"{process} imported it, but `only` left it out of counterfoil.install()."
+    return "note", f"{process} imported it, but nothing attached to it; {_HOW}."
 
 
 @guarded

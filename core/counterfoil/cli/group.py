@@ -37,6 +37,10 @@ COMMANDS: Final = {
     "cost": "Say what model calls cost, in total and by agent or model.",
     "sql": "Query the store with SQL; it cannot write.",
     "drain": "Move recorded events from the tapes into the store.",
+    "merge": "Copy every event of stores into one.",
+    "export": "Write runs to a file, a store of their own.",
+    "import": "Copy what was exported into the store.",
+    "rebuild": "Make the built tables anew from the events.",
     "doctor": "Examine the store and what is around it.",
     "plugins": "List plugins and adapters, with versions and errors.",
 }

@@ -176,10 +176,9 @@ class _Fold:
                 judged = (text.name, head.value, text.label, text.source, text.comment)
                 self._scores.append((event.seq, head.run, head.step, *judged, head.t))
             case "price" if head.step in self._steps:
-                step = self._steps[head.step]
-                step.cost_nano, step.price_source = head.cost_nano, text.price_source
+                _price(self._steps[head.step], head.cost_nano or 0, text.price_source or "")
             case "resume" if head.run is not None and head.resumes is not None:
-                self._links[head.run] = (head.resumes, head.first_run or head.resumes)
+                self._link(head.run, head.resumes, head.first_run or head.resumes)
             case "answer" if event.writer_id is None:
                 self._applied.append((head.run, head.t, head.q))
             case "answer":
@@ -338,7 +337,9 @@ class _Fold:
             process = self._processes[writer_id] = ProcessRow(writer_id=writer_id)
         if process.last_ns is None or head.t > process.last_ns:
             process.last_ns = head.t
-        if head.k == "exit":
+        if head.k == "attach" and text.frameworks is not None:
+            process.frameworks = _encode(text.frameworks).decode()
+        elif head.k == "exit":
             process.exit_ns = max(process.exit_ns or 0, head.t)
         elif head.k == "open":
             process.started_ns = _least(process.started_ns, head.t)
@@ -359,7 +360,25 @@ class _Fold:
             if writer_id not in self._processes:
                 self._load_processes((writer_id,))
             process = self._processes.setdefault(writer_id, ProcessRow(writer_id=writer_id))
-            process.gone_ns = event.head.t
+            process.gone_ns = max(process.gone_ns or 0, event.head.t)
+
+    def _link(self, run_id: str, resumes: str, first_run: str) -> None:
+        """Tie a run to the one that it resumes. Two stores may have found two: the newer, whose id is greater."""
+        if run_id not in self._links:
+            self._known_link(run_id)
+        if run_id in self._links and self._links[run_id][0] > resumes:
+            return
+        # Another store may know of what came before that one.
+        if resumes not in self._links:
+            self._known_link(resumes)
+        self._links[run_id] = (resumes, self._links.get(resumes, (None, first_run))[1])
+
+    def _known_link(self, run_id: str) -> None:
+        found = self._db.execute(
+            "SELECT resumes, first_run_id FROM t_runs WHERE run_id = ? AND resumes IS NOT NULL", (run_id,)
+        ).fetchone()
+        if found is not None:
+            self._links[run_id] = (found[0], found[1])
 
     # -- flush
 
@@ -418,6 +437,15 @@ class _Fold:
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {column: value for column, value in values.items() if value is not None}
+
+
+def _price(step: StepRow, cost_nano: int, source: str) -> None:
+    """Take a price, unless the call itself told its cost. Of several stores' prices that of the older table stands."""
+    stands = step.cost_nano is not None and (
+        step.price_source is None or (step.price_source, step.cost_nano) <= (source, cost_nano)
+    )
+    if not stands:
+        step.cost_nano, step.price_source = cost_nano, source
 
 
 def _least(one: int | None, other: int) -> int:

@@ -23,7 +23,7 @@ from counterfoil.ids import now_ns
 from counterfoil.store import deaths, seal, tapes
 from counterfoil.version import __version__
 
-__all__ = ["Check", "Query", "contents", "surroundings"]
+__all__ = ["Check", "Query", "Told", "contents", "frameworks", "surroundings"]
 
 #: Gives the rows of a query; it cannot write.
 Query: TypeAlias = Callable[[str], Sequence[tuple[Any, ...]]]
@@ -33,6 +33,10 @@ GIT_SECONDS: Final = 10
 LISTED: Final = 5
 #: Bad lines and errors of our own that are older are a note.
 RECENT_DAYS: Final = 7
+#: Of the newest so many it is asked what they are attached to.
+PROCESSES: Final = 100
+
+_states = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +51,18 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 0
     bytes: int = 0
     found: tuple[str, ...] = ()
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the newest process that said something of a framework said: `state` as in `frameworks.states`, `at` in ISO 8601.
+
+    `recorded`: it holds steps of that framework, however it came by them.
+    """
+
+    state: str
+    pid: int
+    at: str
+    recorded: bool
 
 
 def _check(
@@ -177,6 +193,23 @@ def _network(path: str) -> Check:
 
 
 # -- in the store
+
+
+def frameworks(query: Query) -> dict[str, Told]:
+    """Give what processes that recorded here said of the frameworks that they use."""
+    found: dict[str, Told] = {}
+    rows = query(
+        f"""SELECT writer_id, pid, strftime('%Y-%m-%dT%H:%M:%SZ', started_ns / 1000000000, 'unixepoch'), frameworks
+        FROM t_processes WHERE frameworks IS NOT NULL ORDER BY started_ns DESC, writer_id DESC LIMIT {PROCESSES}"""
+    )
+    for writer_id, pid, at, told in rows:
+        new = {name: state for name, state in _states(told).items() if name not in found}
+        if new:
+            of = query(f"SELECT DISTINCT framework FROM t_steps WHERE writer_id = {int(writer_id)}")
+            recorded = {framework for (framework,) in of}
+            for name, state in new.items():
+                found[name] = Told(state, pid, at, name in recorded)
+    return found
 
 
 def contents(path: str, query: Query, *, last: int = 10_000) -> Iterator[Check]:
@@ -316,9 +349,10 @@ def _steps(path: str, query: Query) -> Iterator[Check]:
     live = human = 0
     lost: list[str] = []
     elsewhere: list[str] = []
-    for writer, host, boot, machine, ended, asks, count in query(
+    for writer, host, boot, machine, ended, asks, count, copied in query(
         """SELECT writer, host, boot, machine, coalesce(exit_ns >= last_ns, 0) OR gone_ns IS NOT NULL,
-          s.kind IS 'human' AND coalesce(root.end_rank, 0) > 0, count(*)
+          s.kind IS 'human' AND coalesce(root.end_rank, 0) > 0, count(*),
+          NOT EXISTS (SELECT 1 FROM tapes t WHERE t.writer_id = s.writer_id AND t.offset > 0)
         FROM t_steps s LEFT JOIN writers USING (writer_id) LEFT JOIN t_processes USING (writer_id)
         LEFT JOIN t_runs r ON r.run_id = s.run_id LEFT JOIN t_steps root ON root.step_id = r.root_id
         WHERE s.end_rank = 0 GROUP BY writer, 6 ORDER BY max(s.started_ns) DESC"""
@@ -327,6 +361,8 @@ def _steps(path: str, query: Query) -> Iterator[Check]:
             human += count
         elif ended:
             lost.append(f"{count} of process {writer}, which has ended")
+        elif copied and writer not in present:
+            elsewhere.append(f"{count} of process {writer}, copied from another store")
         elif not here.can_tell(deaths.Process(host, boot, machine, exited=False)):
             elsewhere.append(f"{count} of process {writer} on host {host or 'unknown'}")
         elif writer not in present:
@@ -343,8 +379,8 @@ def _steps(path: str, query: Query) -> Iterator[Check]:
     )
     yield _check(
         "other hosts",
-        "No step is open on another host.",
-        "Steps are open on other hosts; from here nobody can tell whether they still run.",
+        "No step is open on another host or in another store.",
+        "Steps are open on other hosts or in other stores; from here nobody can tell whether they still run.",
         elsewhere,
         level="note",
     )

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import msgspec
 from filelock import FileLock, Timeout
 
+from counterfoil import disk
 from counterfoil.events import FORMAT
+from counterfoil.guard import report
 from counterfoil.ids import now_ns
 from counterfoil.store import bulk, deaths, fold, forks, pricing, resumption, schema, tapes
 from counterfoil.store.errors import StoreError
@@ -286,15 +288,22 @@ class Drainer(Holder):
                 if moved != 1:
                     raise sqlite3.OperationalError("database is locked: another drainer was quicker")
             sealed = Sealing(db, self._key)
+            now = now_ns()
+            bad: list[tuple[int, int, int, str, bytes]] = []
             for piece in pieces:
+                known = _known(db, "events", piece)
                 for line in piece.lines:
-                    sealed.add(line, piece.tape_id, piece.writer_id)
+                    if line.offset not in known:
+                        sealed.add(line, piece.tape_id, piece.writer_id)
+                if piece.bad:
+                    known = _known(db, "quarantine", piece)
+                    bad += [
+                        (piece.tape_id, one.offset, now, one.reason, one.raw)
+                        for one in piece.bad
+                        if one.offset not in known
+                    ]
             sealed.write()
             fold.apply(db, sealed.events, sealed.refs())
-            now = now_ns()
-            bad = [
-                (piece.tape_id, one.offset, now, one.reason, one.raw) for piece in pieces for one in piece.bad
-            ]
             bulk.insert(db, "quarantine", ("tape_id", "offset", "at_ns", "reason", "raw"), bad)
             db.execute("COMMIT")
         except BaseException:
@@ -350,13 +359,31 @@ class Drainer(Holder):
                 and (over if tape.newest else tape.released or deaths.is_old(tape.segment.path))
             ]
         self._make(db, deaths.events(db, ended))
-        if done:
-            # What is committed may still be in the system's memory: on the disk first, then the tape may go.
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        if not done:
+            return
+        try:
+            # What is committed may still be in the system's memory: on the disk first, then the tape may go. A
+            # checkpoint would not do: beside a reader it does nothing.
+            with suppress(FileNotFoundError):  # where SQLite cannot have one, each commit is a sync
+                disk.sync_file(self.path + "-wal")
+            disk.sync_folder(os.path.dirname(self.path))
+        except OSError as error:
+            report("counterfoil.store.ingest", error)
+            return
         for tape in done:
             with suppress(OSError):
-                if os.stat(tape.segment.path).st_size == tape.offset:
+                # Shorter than it was: a loss of power took from the tape what the store had kept.
+                if os.stat(tape.segment.path).st_size <= tape.offset:
                     os.unlink(tape.segment.path)
+
+
+def _known(db: sqlite3.Connection, table: str, piece: _Piece) -> set[int]:
+    """Give the offsets in `piece` whose lines came already, copied from another store."""
+    rows = db.execute(
+        f"SELECT offset FROM {table} WHERE tape_id = ? AND offset >= ? AND offset < ?",
+        (piece.tape_id, piece.offset, piece.end),
+    )
+    return {offset for (offset,) in rows}
 
 
 def left_bytes(folder: str, db: sqlite3.Connection | None) -> int:

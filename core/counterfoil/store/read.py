@@ -40,7 +40,7 @@ from counterfoil.store.records import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Store", "open", "store_path"]
+__all__ = ["Store", "may_write", "open", "store_path"]
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -96,7 +96,7 @@ class Store(Holder):
         self.notices: list[str] = []
         self.undrained_bytes = 0
         self._immutable = False
-        self._writable = _may_write(path)
+        self._writable = may_write(path)
         self._closed = False
         self.refresh(drain=drain)
 
@@ -470,7 +470,7 @@ def _nodes(steps: Sequence[Step], below: dict[str | None, list[Step]]) -> tuple[
     return tuple(roots)
 
 
-def _may_write(path: str) -> bool:
+def may_write(path: str) -> bool:
     """Only the owner drains: files that another user (root too) makes beside the store would shut the owner out."""
     there = [one for one in (path, tapes.folder_of(path)) if os.path.exists(one)]
     if hasattr(os, "geteuid"):

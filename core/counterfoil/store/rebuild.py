@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from filelock import FileLock, Timeout
+import msgspec
 
 from counterfoil.events import Head, Text, decode_head, decode_text
-from counterfoil.store import bulk, fold, schema, sealing, tapes
+from counterfoil.store import bulk, fold, schema, sealing
 from counterfoil.store.errors import StoreError
+from counterfoil.store.exclusive import alone, transaction
 from counterfoil.store.fold import READ, Event
-from counterfoil.store.forks import Holder
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping, Sequence
 
-__all__ = ["rebuild"]
+__all__ = ["Changed", "Rebuilt", "rebuild"]
 
 #: Folded at a time.
 EVENTS: Final = 5_000
@@ -26,57 +25,69 @@ EVENTS: Final = 5_000
 _NO_TEXT: Final = Text()
 
 
-def rebuild(path: str | os.PathLike[str]) -> int:
-    """Empty the built tables and fill them again from the events; give how many events there are.
+class Changed(NamedTuple):
+    """Rows of one built table that were not as the events say: how many went, and how many came."""
 
-    The result is what draining built. Raises StoreError where the store cannot be written.
+    table: str
+    gone: int
+    new: int
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild found: how many events there are, and the tables that were not what they say."""
+
+    events: int
+    changed: tuple[Changed, ...]
+
+
+def rebuild(path: str | os.PathLike[str]) -> Rebuilt:
+    """Empty the built tables and fill them again from the events; tell what that changed.
+
+    Nothing, unless somebody wrote to them: the result is what draining built. Raises StoreError where the store cannot
+    be written.
     """
     path = os.path.realpath(os.fspath(path))
-    folder = tapes.folder_of(path)
     if not os.path.exists(path):
         raise StoreError(f"{path}: nothing has been recorded here; name another file with --db.")
-    try:
-        tapes.make_folder(folder)
-        lock = FileLock(os.path.join(folder, "drain.lock"), mode=0o600, thread_local=False)
-        with lock.acquire(timeout=schema.BUSY_SECONDS):
-            holder = Holder(path)
-            with holder.lock:
-                holder.db = schema.open_writer(path)
-                try:
-                    return _rebuild(holder.db)
-                finally:
-                    holder.let_go()
-    except Timeout:
-        raise StoreError(f"{path}: another process is draining; try again.") from None
-    except (OSError, sqlite3.Error) as error:
-        raise schema.explain(path, error) from None
-
-
-def _rebuild(db: sqlite3.Connection) -> int:
-    count = last = 0
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with alone(path) as db:
         for table in schema.BUILT:
-            db.execute(f"DELETE FROM {table}")
-        writers: dict[int | None, int] = dict(db.execute("SELECT tape_id, writer_id FROM tapes").fetchall())
-        while True:
-            rows = db.execute(
-                "SELECT seq, tape_id, CAST(head AS BLOB) FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-                (last, EVENTS),
-            ).fetchall()
-            if not rows:
-                break
+            db.execute(f"CREATE TEMP TABLE was_{table} AS SELECT * FROM main.{table}")
+        with transaction(db):
+            events = _refill(db, path)
+            changed = [_changed(db, table) for table in schema.BUILT]
+    return Rebuilt(events, tuple(one for one in changed if one.gone or one.new))
+
+
+def _changed(db: sqlite3.Connection, table: str) -> Changed:
+    was, now = f"SELECT * FROM temp.was_{table}", f"SELECT * FROM main.{table}"
+    (gone,) = db.execute(f"SELECT count(*) FROM ({was} EXCEPT {now})").fetchone()
+    (new,) = db.execute(f"SELECT count(*) FROM ({now} EXCEPT {was})").fetchone()
+    return Changed(table, gone, new)
+
+
+def _refill(db: sqlite3.Connection, path: str) -> int:
+    count = last = 0
+    for table in schema.BUILT:
+        db.execute(f"DELETE FROM main.{table}")
+    writers: dict[int | None, int] = dict(db.execute("SELECT tape_id, writer_id FROM tapes").fetchall())
+    while True:
+        rows = db.execute(
+            "SELECT seq, tape_id, CAST(head AS BLOB) FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+            (last, EVENTS),
+        ).fetchall()
+        if not rows:
+            return count
+        try:
             heads = [(int(seq), writers.get(tape_id), decode_head(head)) for seq, tape_id, head in rows]
-            last = heads[-1][0]
             events = _events(db, heads)
-            fold.apply(db, events, sealing.refs_of(db, events, {}))
-            count += len(events)
-        db.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise
-    return count
+        except msgspec.DecodeError as error:
+            raise StoreError(
+                f"{path}: an event from {rows[0][0]} to {rows[-1][0]} cannot be read ({error}); "
+                "the store was changed by hand or damaged."
+            ) from None
+        last = heads[-1][0]
+        fold.apply(db, events, sealing.refs_of(db, events, {}))
+        count += len(events)
 
 
 def _events(db: sqlite3.Connection, heads: Sequence[tuple[int, int | None, Head]]) -> list[Event]:

@@ -11,7 +11,7 @@ from counterfoil.store.sealing import Made
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["links"]
 
@@ -31,7 +31,16 @@ _answers = msgspec.json.Decoder(list[_Answer])
 
 class _Question(NamedTuple):
     step_id: str
+    run_id: str
     native_id: str | None
+
+
+#: The runs of one task, `:first` and all that go on from it.
+_CHAIN: Final = "(r.run_id = :first OR (r.first_run_id = :first AND r.first_run_id <> r.run_id))"
+#: A run that ended `waiting` with no question open waits until one run has resumed it.
+_WAITS: Final = """(r.waiting > 0 OR (s.status = 'waiting' AND s.end_rank > 0 AND NOT EXISTS (SELECT 1 FROM t_runs later
+    WHERE later.first_run_id = r.first_run_id AND later.first_run_id <> later.run_id AND later.resumes = r.run_id)))"""
+_ids: Final = msgspec.json.Decoder(list[str])
 
 
 def links(db: sqlite3.Connection, *, before_ns: int) -> Iterator[list[Made]]:
@@ -57,24 +66,31 @@ def links(db: sqlite3.Connection, *, before_ns: int) -> Iterator[list[Made]]:
 
 
 def _link(db: sqlite3.Connection, run_id: str) -> Made | None:
-    """Find the newest run of the same framework and session that waits for a human, and began before."""
+    """Find the newest run that waits for a human and began before, of the same framework and session.
+
+    Without a session: of the task whose open questions are those that this run says it goes on from.
+    """
     root = db.execute(
-        """SELECT s.framework, s.session, s.started_ns FROM t_runs r JOIN t_steps s ON s.step_id = r.root_id
-        WHERE r.run_id = ? AND r.resumes IS NULL""",
+        """SELECT s.framework, s.session, s.questions, s.started_ns FROM t_runs r
+        JOIN t_steps s ON s.step_id = r.root_id WHERE r.run_id = ? AND r.resumes IS NULL""",
         (run_id,),
     ).fetchone()
     if root is None:
         return None
-    framework, session, started_ns = root
-    # A run that ended `waiting` with no question open waits until one run has resumed it.
+    framework, session, questions, started_ns = root
+    among: tuple[str, dict[str, str]] = ("s.session = :session", {"session": session})
+    if session is None:
+        first = (
+            _asked_by(db, _ids.decode(questions), framework, started_ns) if questions is not None else None
+        )
+        if first is None:
+            return None
+        among = (_CHAIN, {"first": first})
     found = db.execute(
-        """SELECT r.run_id, r.first_run_id FROM t_steps s JOIN t_runs r ON r.root_id = s.step_id
-        WHERE s.session = ? AND s.framework IS ? AND s.started_ns < ? AND r.run_id <> ? AND (r.waiting > 0
-          OR (s.status = 'waiting' AND s.end_rank > 0 AND NOT EXISTS (SELECT 1 FROM t_runs later
-            WHERE later.first_run_id = r.first_run_id AND later.first_run_id <> later.run_id
-            AND later.resumes = r.run_id)))
+        f"""SELECT r.run_id, r.first_run_id FROM t_steps s JOIN t_runs r ON r.root_id = s.step_id
+        WHERE {among[0]} AND s.framework IS :framework AND s.started_ns < :began AND r.run_id <> :run AND {_WAITS}
         ORDER BY s.started_ns DESC, r.run_id DESC LIMIT 1""",
-        (session, framework, started_ns, run_id),
+        {"framework": framework, "began": started_ns, "run": run_id, **among[1]},
     ).fetchone()
     if found is None:
         return None
@@ -83,17 +99,34 @@ def _link(db: sqlite3.Connection, run_id: str) -> Made | None:
     )
 
 
+def _asked_by(
+    db: sqlite3.Connection, questions: Sequence[str], framework: str | None, before_ns: int
+) -> str | None:
+    """Give the first run of the task that asked these questions, if each that is open was asked by that one alone."""
+    found = db.execute(
+        f"""SELECT s.native_id, coalesce(r.first_run_id, s.run_id) FROM t_steps s LEFT JOIN t_runs r USING (run_id)
+        WHERE s.kind = 'human' AND s.end_rank = 0 AND s.native_id IN ({",".join("?" * len(questions))})
+        AND s.framework IS ? AND s.started_ns < ?""",
+        (*questions, framework, before_ns),
+    ).fetchall()
+    tasks = {first for _, first in found}
+    # The same question of two: who asks cannot be told.
+    return (
+        tasks.pop() if len(tasks) == 1 and len(found) == len({native_id for native_id, _ in found}) else None
+    )
+
+
 def _apply(db: sqlite3.Connection, run_id: str) -> list[Made]:
-    """Let the questions of the resumed run end with the answers that `run_id` brought."""
+    """Let the open questions of the task end with the answers that `run_id` brought."""
     brought = db.execute(
-        """SELECT a.at_ns, a.q, p.body, r.resumes FROM t_answers a JOIN t_runs r USING (run_id)
+        """SELECT a.at_ns, a.q, p.body, r.first_run_id FROM t_answers a JOIN t_runs r USING (run_id)
         LEFT JOIN payloads p USING (payload_id)
         WHERE a.run_id = ? AND a.applied = 0 AND r.resumes IS NOT NULL ORDER BY a.at_ns, a.q LIMIT 1""",
         (run_id,),
     ).fetchone()
     if brought is None:
         return []
-    at_ns, q, body, resumed = brought
+    at_ns, q, body, first = brought
     try:
         answers = _answers.decode(body) if body is not None else []
     except msgspec.DecodeError:
@@ -101,37 +134,46 @@ def _apply(db: sqlite3.Connection, run_id: str) -> list[Made]:
     questions = [
         _Question(*row)
         for row in db.execute(
-            """SELECT step_id, native_id FROM t_steps WHERE run_id = ? AND kind = 'human' AND end_rank = 0
-            ORDER BY started_ns, q, step_id""",
-            (resumed,),
+            f"""SELECT s.step_id, s.run_id, s.native_id FROM t_runs r JOIN t_steps s ON s.run_id = r.run_id
+            WHERE {_CHAIN} AND r.run_id <> :run AND s.kind = 'human' AND s.end_rank = 0 AND s.started_ns < :at
+            ORDER BY r.started_ns DESC, r.run_id, s.started_ns, s.q, s.step_id""",
+            {"first": first, "run": run_id, "at": at_ns},
         )
     ]
     made: list[Made] = []
     for question, given in _matched(questions, answers):
-        made += _answered(db, resumed, question.step_id, given, at_ns, q)
+        made += _answered(db, question, given, at_ns, q)
     made.append(Made(Head(k="answer", t=at_ns, q=q, run=run_id)))
     return made
 
 
 def _matched(
-    questions: Sequence[_Question], answers: Sequence[_Answer]
+    questions: Iterable[_Question], answers: Sequence[_Answer]
 ) -> Iterator[tuple[_Question, list[_Answer]]]:
-    """Give each question that is answered with what was said to it: by its own id, else in order."""
+    """Give each question that is answered with what was said to it: by its own id, else in order, the newest run first.
+
+    What was asked again under the same id, by a run that paused once more, is the same question.
+    """
     said: dict[str, list[_Answer]] = {}
     for answer in answers:
         if answer.id is not None:
             said.setdefault(answer.id, []).append(answer)
     unnamed = [answer for answer in answers if answer.id is None]
     for question in questions:
-        if question.native_id is not None and question.native_id in said:
-            yield question, said.pop(question.native_id)
-        elif unnamed:
-            yield question, [unnamed.pop(0)]
+        native_id = question.native_id
+        if unnamed and (native_id is None or native_id not in said):
+            given = [unnamed.pop(0)]
+            if native_id is not None:
+                said[native_id] = given
+            yield question, given
+        elif native_id is not None and native_id in said:
+            yield question, said[native_id]
 
 
 def _answered(
-    db: sqlite3.Connection, run_id: str, step_id: str, given: Sequence[_Answer], at_ns: int, q: int
+    db: sqlite3.Connection, question: _Question, given: Sequence[_Answer], at_ns: int, q: int
 ) -> Iterator[Made]:
+    step_id, run_id, _ = question
     values = [bytes(answer.value) for answer in given]
     body = values[0] if len(values) == 1 else b"[" + b",".join(values) + b"]"
     yield Made(Head(k="end", t=at_ns, q=q, run=run_id, step=step_id, status="ok"), body=body)

@@ -31,6 +31,7 @@ def m001_initial(db: sqlite3.Connection) -> None:
     """Everything that cannot be retrofitted: the sealed events, their payloads, and what is built from them."""
     for statement in _INITIAL:
         db.execute(statement)
+    db.execute("INSERT INTO meta(key, value) VALUES ('store_id', ?)", (os.urandom(16).hex(),))
     db.execute("INSERT INTO meta(key, value) VALUES ('store_key', ?)", (os.urandom(32),))
 
 
@@ -39,7 +40,7 @@ MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_init
 VERSION: Final = len(MIGRATIONS)
 
 _INITIAL: Final = (
-    # The store's own: its key (payloads are stored under an HMAC), and what prices were not found.
+    # The store's own: its id, its key (payloads are stored under an HMAC), and what prices were not found.
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID",
     # Who wrote tapes, and how far each tape is drained: an event is identified by (tape, offset).
     "CREATE TABLE writers(writer_id INTEGER PRIMARY KEY, writer TEXT NOT NULL UNIQUE)",
@@ -52,6 +53,9 @@ _INITIAL: Final = (
       commitments BLOB, chain BLOB NOT NULL,
       kind TEXT AS (json_extract(head, '$.k')) VIRTUAL, t_ns INTEGER AS (json_extract(head, '$.t')) VIRTUAL,
       run_id TEXT AS (json_extract(head, '$.run')) VIRTUAL, step_id TEXT AS (json_extract(head, '$.step')) VIRTUAL)""",
+    # The same line of tape may come from a disk and from other stores: it is one event.
+    "CREATE UNIQUE INDEX events_once ON events(tape_id, offset) WHERE tape_id IS NOT NULL",
+    "CREATE INDEX events_made ON events(t_ns) WHERE tape_id IS NULL",
     # Guard rails against slips; the chain is what shows a deed.
     """CREATE TRIGGER events_are_kept BEFORE DELETE ON events
       BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END""",
@@ -64,6 +68,16 @@ _INITIAL: Final = (
     # The numbers that writers gave to messages and tool definitions.
     """CREATE TABLE refs(writer_id INTEGER NOT NULL, n INTEGER NOT NULL, payload_id INTEGER NOT NULL,
       PRIMARY KEY(writer_id, n)) WITHOUT ROWID""",
+    # Stores whose events were copied here. A file copied while it was written to is two stores under one id.
+    "CREATE TABLE sources(source_id INTEGER PRIMARY KEY, store TEXT NOT NULL)",
+    # Which event here was which in a source, and that one's chain there, so that it can still be verified: `before` is
+    # the chain's value ahead of it, where that event was not copied, `leaf` its leaf, where it was sealed here too.
+    """CREATE TABLE copies(source_id INTEGER NOT NULL, source_seq INTEGER NOT NULL, seq INTEGER NOT NULL,
+      chain BLOB NOT NULL, before BLOB, leaf BLOB, PRIMARY KEY(source_id, source_seq)) WITHOUT ROWID""",
+    "CREATE INDEX copies_seq ON copies(seq)",
+    # Messages that an exported run goes on from, of a step whose own run was not exported.
+    """CREATE TABLE borrowed(step_id TEXT NOT NULL, direction INTEGER NOT NULL, position INTEGER NOT NULL,
+      payload_id INTEGER, PRIMARY KEY(step_id, direction, position)) WITHOUT ROWID""",
     """CREATE TABLE t_runs(run_id TEXT PRIMARY KEY, root_id TEXT, root_ns INTEGER, started_ns INTEGER, resumes TEXT,
       first_run_id TEXT, steps INTEGER, open_steps INTEGER, waiting INTEGER, llm_calls INTEGER, tool_calls INTEGER,
       errors INTEGER, input_tokens INTEGER, input_known INTEGER, output_tokens INTEGER, output_known INTEGER,
@@ -76,7 +90,7 @@ _INITIAL: Final = (
     """CREATE TABLE t_steps(step_id TEXT PRIMARY KEY, run_id TEXT, parent_id TEXT, kind TEXT, name TEXT, agent TEXT,
       framework TEXT, status TEXT, evidence TEXT, internal INTEGER, started_ns INTEGER, q INTEGER, writer_id INTEGER,
       ended_ns INTEGER, end_rank INTEGER, native_id TEXT, call_id TEXT, decided_by TEXT, decided_evidence TEXT,
-      task TEXT, session TEXT, labels TEXT, version TEXT, owner TEXT, resuming INTEGER, stop_reason TEXT,
+      task TEXT, session TEXT, labels TEXT, version TEXT, owner TEXT, resuming INTEGER, questions TEXT, stop_reason TEXT,
       input_id INTEGER, output_id INTEGER, usage_id INTEGER,
       in_base TEXT, in_base_output INTEGER, in_keep INTEGER, in_count INTEGER,
       out_base TEXT, out_base_output INTEGER, out_keep INTEGER, out_count INTEGER, offers TEXT,
@@ -87,6 +101,9 @@ _INITIAL: Final = (
     "CREATE INDEX t_steps_run ON t_steps(run_id)",
     "CREATE INDEX t_steps_agent ON t_steps(agent, framework) WHERE agent IS NOT NULL",
     "CREATE INDEX t_steps_session ON t_steps(session) WHERE session IS NOT NULL",
+    # Questions that are open, by the framework's own id.
+    """CREATE INDEX t_steps_asked ON t_steps(native_id) WHERE kind = 'human' AND end_rank = 0
+      AND native_id IS NOT NULL""",
     "CREATE INDEX t_steps_open ON t_steps(writer_id) WHERE end_rank = 0",
     "CREATE INDEX t_steps_response ON t_steps(response_id) WHERE response_id IS NOT NULL",
     # Model calls that have no price yet.
@@ -120,7 +137,7 @@ _INITIAL: Final = (
       applied INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(run_id, at_ns, q)) WITHOUT ROWID""",
     "CREATE INDEX t_answers_open ON t_answers(run_id) WHERE applied = 0",
     """CREATE TABLE t_processes(writer_id INTEGER PRIMARY KEY, pid INTEGER, host TEXT, boot TEXT, machine TEXT,
-      versions TEXT, started_ns INTEGER, last_ns INTEGER, exit_ns INTEGER, gone_ns INTEGER)""",
+      versions TEXT, frameworks TEXT, started_ns INTEGER, last_ns INTEGER, exit_ns INTEGER, gone_ns INTEGER)""",
     """CREATE TABLE t_troubles(writer_id INTEGER NOT NULL, place TEXT NOT NULL, count INTEGER, error_type TEXT,
       error_message TEXT, at_ns INTEGER, PRIMARY KEY(writer_id, place)) WITHOUT ROWID""",
     """CREATE TABLE t_findings(finding_id TEXT PRIMARY KEY, run_id TEXT, step_id TEXT, detector TEXT, severity TEXT,
@@ -137,7 +154,11 @@ def explain(path: str, error: sqlite3.Error | OSError) -> StoreError:
                 f"{path}: you may not read or write it; ask its owner, or name another with --db."
             )
         return StoreError(f"{path}: {error.strerror or said}.")
-    if "not a database" in said or "malformed" in said:
+    if "malformed" in said:
+        return StoreError(
+            f"{path} is damaged ({said}); put a copy back in its place, what is on the tapes waits."
+        )
+    if "not a database" in said:
         return StoreError(f"{path} is not a Counterfoil store ({said}); name another file with --db.")
     if "locked" in said or "busy" in said:
         return StoreError(f"{path} is locked by another program; close it there, or try again.")

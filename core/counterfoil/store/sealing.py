@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
-__all__ = ["Made", "Sealing", "refs_of"]
+__all__ = ["Made", "Sealing", "refs_of", "store_bodies"]
 
 _NO_TEXT: Final = Text()
 
@@ -81,7 +81,7 @@ class Sealing:
             chain = seal.chained(chain, seq, seal.leaf(line.raw_head, commitments))
             offset = None if tape_id is None else line.offset
             rows.append((seq, tape_id, offset, line.raw_head.decode(), commitments or None, chain))
-        ids = self._payload_ids(bodies)
+        ids = store_bodies(self._db, bodies)
         bulk.insert(self._db, "events", ("seq", "tape_id", "offset", "head", "commitments", "chain"), rows)
         bulk.insert(
             self._db,
@@ -111,24 +111,25 @@ class Sealing:
         rows = [(writer_id, n, payload_id) for (writer_id, n), payload_id in refs.items()]
         bulk.insert(self._db, "refs", ("writer_id", "n", "payload_id"), rows, verb="INSERT OR REPLACE")
 
-    def _payload_ids(self, bodies: dict[bytes, bytes]) -> dict[bytes, int]:
-        db = self._db
-        known = bulk.select_in(db, "payloads", ("hex(key)", "payload_id"), "key", bodies)
-        ids: dict[bytes, int] = {bytes.fromhex(key): payload_id for key, payload_id in known}
-        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'payloads'").fetchone()
-        next_id = (int(row[0]) if row is not None else 0) + 1
-        fresh: list[tuple[int, bytes, str]] = []
-        for key, body in bodies.items():
-            if key not in ids:
-                ids[key] = next_id
-                fresh.append((next_id, key, body.decode()))
-                next_id += 1
-        bulk.insert(db, "payloads", ("payload_id", "key", "body"), fresh)
-        return ids
-
     def refs(self) -> dict[tuple[int, int], int]:
         """Give the payload of every number that these events refer to."""
         return refs_of(self._db, self.events, self._new_refs)
+
+
+def store_bodies(db: sqlite3.Connection, bodies: dict[bytes, bytes]) -> dict[bytes, int]:
+    """Store `bodies`, by their content keys, unless they are there; give the payload of each key."""
+    known = bulk.select_in(db, "payloads", ("hex(key)", "payload_id"), "key", bodies)
+    ids: dict[bytes, int] = {bytes.fromhex(key): payload_id for key, payload_id in known}
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'payloads'").fetchone()
+    next_id = (int(row[0]) if row is not None else 0) + 1
+    fresh: list[tuple[int, bytes, str]] = []
+    for key, body in bodies.items():
+        if key not in ids:
+            ids[key] = next_id
+            fresh.append((next_id, key, body.decode()))
+            next_id += 1
+    bulk.insert(db, "payloads", ("payload_id", "key", "body"), fresh)
+    return ids
 
 
 def refs_of(

@@ -32,7 +32,7 @@ _START_TEXT: Final = (
 # Columns that an end sets.
 _END_HEAD: Final = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "audio_tokens",
-    "cached", "ttft_ns", "cost_nano",
+    "cached", "ttft_ns", "cost_nano", "folded_into",
 )  # fmt: skip
 _END_TEXT: Final = (
     "provider", "model", "response_id", "finish_reason", "usage_source", "price_source", "error_type",
@@ -46,6 +46,10 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 def _labels(text: Text) -> str | None:
     return None if text.labels is None else _encode(text.labels).decode()
+
+
+def _questions(text: Text) -> str | None:
+    return None if text.questions is None else _encode(text.questions).decode()
 
 
 def _common(step: StepRow, head: Head, writer_id: int | None, payloads: Mapping[str, int | None]) -> None:
@@ -87,6 +91,7 @@ def started(
             version=text.version,
             owner=text.owner,
             resuming=head.resuming,
+            questions=_questions(text),
             provider=text.provider,
             model=text.model,
             request_model=text.request_model,
@@ -101,6 +106,7 @@ def started(
                 setattr(step, column, getattr(text, column))
         if "labels" not in stamps:
             step.labels = _labels(text)
+        step.questions = _questions(text)
         for column in _EITHER:
             if getattr(step, column) is None:
                 setattr(step, column, getattr(text, column))

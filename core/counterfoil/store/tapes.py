@@ -29,6 +29,10 @@ _NAME: Final = re.compile(r"([0-9a-f]{16}-[0-9]+-[0-9a-f]{6})\.([0-9]{1,9})\.tap
 #: How long a file may be in the making before it is taken for abandoned.
 MAKING_SECONDS: Final = 60.0
 
+#: What every head begins with; and how often, from the end of a line, it is looked for.
+_HEAD: Final = b'{"k":'
+TRIES: Final = 20
+
 _heads = msgspec.json.Decoder(Head)
 _texts = msgspec.json.Decoder(Text)
 _NO_TEXT: Final = Text()
@@ -161,16 +165,43 @@ def parse(data: bytes, base: int) -> Iterator[Line | Bad]:
     offset = base
     texts = _texts_of(split, heads)
     for line, parts, head, text in zip(lines, split, heads, texts, strict=True):
-        if isinstance(head, str):
-            if line.strip():
-                yield Bad(offset, line, head)
-        elif isinstance(text, str):
-            yield Bad(offset, line, text)
-        elif reason := _wrong(head, parts):
-            yield Bad(offset, line, reason)
-        else:
-            yield Line(offset, parts[0], head, text, parts[1:])
+        one = _judged(offset, line, parts, head, text)
+        if isinstance(one, Line):
+            yield one
+        elif line.strip():
+            yield from _behind(one)
         offset += len(line) + 1
+
+
+def _judged(offset: int, line: bytes, parts: list[bytes], head: Head | str, text: Text | str) -> Line | Bad:
+    if isinstance(head, str):
+        return Bad(offset, line, head)
+    if isinstance(text, str):
+        return Bad(offset, line, text)
+    if reason := _wrong(head, parts):
+        return Bad(offset, line, reason)
+    return Line(offset, parts[0], head, text, parts[1:])
+
+
+def _behind(bad: Bad) -> Iterator[Line | Bad]:
+    """Give the whole line that may stand behind a torn one, and what is before it.
+
+    A full disk cuts a thread's line short; before that thread knows, another's may have found room behind it.
+    """
+    raw, at = bad.raw, len(bad.raw)
+    for _ in range(TRIES):
+        at = raw.rfind(_HEAD, 1, at)
+        if at < 0:
+            break
+        parts = raw[at:].split(b"\t")
+        heads = _decoded(parts[:1])
+        texts = _texts_of([parts], heads)
+        one = _judged(bad.offset + at, raw[at:], parts, heads[0], texts[0])
+        if isinstance(one, Line):
+            yield Bad(bad.offset, raw[:at], "it is torn, and another line stands behind it")
+            yield one
+            return
+    yield bad
 
 
 def _decoded(raw: list[bytes]) -> list[Head | str]:

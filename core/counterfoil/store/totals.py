@@ -134,7 +134,8 @@ class Totals:
         if run.root_ns is None or (step.started_ns, step.step_id) < (run.root_ns, run.root_id or ""):
             run.root_id, run.root_ns = step.step_id, step.started_ns
         if step.resuming and run.root_id == step.step_id:
-            run.unlinked = True if run.resumes is None and step.session is not None else None
+            known = step.session is not None or step.questions is not None
+            run.unlinked = True if run.resumes is None and known else None
 
 
 def _handoff(handoff: HandoffRow) -> tuple[str | None, bool]:

@@ -42,8 +42,13 @@ def message_list(step: str, direction: int) -> str:
         FROM link l JOIN t_steps b ON b.step_id = l.step_id
         WHERE iif(l.direction, b.out_base, b.in_base) IS NOT NULL AND iif(l.direction, b.out_keep, b.in_keep) > 0)
       SELECT '[' || coalesce(group_concat(body, ','), '') || ']' FROM (
-        SELECT coalesce(p.body, 'null') AS body FROM link l
-        JOIN t_messages m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
+        SELECT coalesce(p.body, 'null') AS body FROM (
+          SELECT m.position, m.payload_id FROM link l
+          JOIN t_messages m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
+          UNION ALL
+          SELECT m.position, m.payload_id FROM link l
+          JOIN borrowed m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
+          WHERE NOT EXISTS (SELECT 1 FROM t_steps WHERE step_id = l.step_id)) m
         LEFT JOIN payloads p ON p.payload_id = m.payload_id ORDER BY m.position))"""
 
 
@@ -62,9 +67,13 @@ def _content(step: str, direction: int) -> str:
 
 # A folded report of a call counts nothing; what a cache answered costs nothing.
 COST = "CASE WHEN s.folded_into IS NOT NULL THEN NULL WHEN s.cached THEN 0 ELSE s.cost_nano END"
+# A run that paused once more at a question of an earlier run waits as long as that one does.
 _RUN_STATUS = """CASE WHEN r.waiting > 0 AND coalesce(s.status, 'running') NOT IN
       ('error', 'cancelled', 'interrupted', 'denied') THEN 'waiting'
-    WHEN s.status = 'waiting' THEN 'ok' ELSE coalesce(s.status, 'running') END"""
+    WHEN s.status = 'waiting' AND NOT (r.resumes IS NOT NULL AND EXISTS (SELECT 1 FROM t_runs asked
+      WHERE asked.waiting > 0 AND asked.started_ns < r.started_ns AND (asked.run_id = r.first_run_id
+        OR (asked.first_run_id = r.first_run_id AND asked.first_run_id <> asked.run_id)))) THEN 'ok'
+    ELSE coalesce(s.status, 'running') END"""
 
 
 # What came back: said by an event, else the result of the tool call that waited for it, else the target's output.
