@@ -4,52 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import signal
 import threading
 from typing import Any
 
 import counterfoil_autogen
 from autogen_office import autogen_office, case
 from counterfoil.lifecycle import Lifecycle
-from counterfoil.tape import Tape
+from doomed import Acknowledge, acknowledging
 
 
-def listen(db: str, fd: int) -> None:
-    """Record to the store `db`, and say on `fd` what has been recorded."""
-    written, numbers = itertools.count(1), itertools.count(1)
-    lines = 0
-    write, start, end = Tape.write, Lifecycle.start, Lifecycle.end
-
-    def counted(tape: Tape, *args: Any) -> bool:
-        nonlocal lines
-        taken = write(tape, *args)
-        if taken:
-            lines = max(lines, next(written))
-        return taken
+def listen(db: str, acknowledge: Acknowledge) -> None:
+    """Record to the store `db`, and acknowledge what has been recorded."""
+    numbers = itertools.count(1)
+    start, end = Lifecycle.start, Lifecycle.end
 
     def started(recorder: Lifecycle, *args: Any, **facts: Any) -> Any:
         if facts["framework"] == "autogen" and facts.get("native_id") is None:
             facts["native_id"] = f"number-{next(numbers)}"  # AutoGen has no id for a model call
         step = start(recorder, *args, **facts)
         if step.framework == "autogen":
-            os.write(fd, f"started {step.native_id} {lines}\n".encode())
+            acknowledge("started", step.native_id)
         return step
 
     def ended(recorder: Lifecycle, step: Any, *args: Any, **facts: Any) -> None:
         end(recorder, step, *args, **facts)
         if step.framework == "autogen":
-            os.write(fd, f"ended {step.native_id} {lines}\n".encode())
+            acknowledge("ended", step.native_id)
 
-    Tape.write, Lifecycle.start, Lifecycle.end = counted, started, ended
+    Lifecycle.start, Lifecycle.end = started, ended
     counterfoil_autogen.install(db, quiet=True)
 
 
 def work(db: str, fifo: str) -> None:
     """Run teams in two threads and in tasks, for ever."""
-    signal.alarm(300)  # nobody may come to kill it
-    os.environ["COUNTERFOIL_DB"] = db
-    listen(db, os.open(fifo, os.O_WRONLY))
+    listen(db, acknowledging(db, fifo))
     numbers = itertools.count()
 
     async def one_by_one() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -41,8 +43,12 @@ def start(code: str, *arguments: object, db: Path | None = None, **more: Any) ->
 
 
 def run(code: str, *arguments: object, db: Path | None = None, **more: Any) -> str:
-    """Run `code` in a process that must end well; give what it printed."""
-    with start(code, *arguments, db=db, **more) as process:
-        printed, complained = process.communicate(timeout=SECONDS)
+    """Run `code` in a process that must end well; give what it printed. It and its children are gone afterwards."""
+    with start(code, *arguments, db=db, start_new_session=True, **more) as process:
+        try:
+            printed, complained = process.communicate(timeout=SECONDS)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, complained
     return printed

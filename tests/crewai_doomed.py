@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import signal
 import threading
 from typing import Any
 
 from crewai.events import crewai_event_bus
 
-from counterfoil.tape import Tape
 from counterfoil_crewai import CounterfoilListener
 from crewai_office import case, crew_office
+from doomed import Acknowledge, acknowledging
 
 #: Events after which a step must be there, and those after which the step that they name must have ended.
 STARTS = {
@@ -32,20 +30,8 @@ ENDS = {
 }
 
 
-def listen(db: str, fd: int) -> None:
-    """Record to the store `db`, and say on `fd` what has been recorded."""
-    written = itertools.count(1)
-    lines = 0
-    write = Tape.write
-
-    def counted(tape: Tape, *args: Any) -> bool:
-        nonlocal lines
-        taken = write(tape, *args)
-        if taken:
-            lines = max(lines, next(written))
-        return taken
-
-    Tape.write = counted
+def listen(db: str, acknowledge: Acknowledge) -> None:
+    """Record to the store `db`, and acknowledge what has been recorded."""
     CounterfoilListener(db)
     bus = type(crewai_event_bus)
     recorded = bus._prepare_event
@@ -53,18 +39,16 @@ def listen(db: str, fd: int) -> None:
     def acknowledged(self: Any, source: Any, event: Any) -> None:
         recorded(self, source, event)
         if event.type in STARTS:
-            os.write(fd, f"started {event.event_id} {lines}\n".encode())
+            acknowledge("started", event.event_id)
         elif event.type in ENDS:
-            os.write(fd, f"ended {event.started_event_id} {lines}\n".encode())
+            acknowledge("ended", event.started_event_id)
 
     bus._prepare_event = acknowledged
 
 
 def work(db: str, fifo: str) -> None:
     """Run crews in two threads and in asyncio, for ever."""
-    signal.alarm(300)  # nobody may come to kill it
-    os.environ["COUNTERFOIL_DB"] = db
-    listen(db, os.open(fifo, os.O_WRONLY))
+    listen(db, acknowledging(db, fifo))
     numbers = itertools.count()
 
     def in_a_thread() -> None:

@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import signal
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 import counterfoil_llama_index
-from counterfoil.tape import Tape
+from doomed import Acknowledge, acknowledging
 from llama_index_office import case, office
 
 #: Spans that are steps, by the end of their labels, and the events that are.
 SPANS = (".acall",)
 STARTS, ENDS = {"LLMChatStartEvent"}, {"LLMChatEndEvent"}
 
-_lines = 0
-
 
 class AfterSpans(BaseSpanHandler[Any]):
     """Told after ours of every span."""
 
-    fd: int = -1
+    acknowledge: ClassVar[Acknowledge]
 
     def span_enter(self, id_: str, **_: Any) -> None:
         if id_[:-37].endswith(SPANS):
-            os.write(self.fd, f"started {id_} {_lines}\n".encode())
+            self.acknowledge("started", id_)
 
     def span_exit(self, id_: str, **_: Any) -> None:
         if id_[:-37].endswith(SPANS):
-            os.write(self.fd, f"ended {id_} {_lines}\n".encode())
+            self.acknowledge("ended", id_)
 
     def new_span(self, *_: Any, **__: Any) -> None:
         pass
@@ -46,41 +42,28 @@ class AfterSpans(BaseSpanHandler[Any]):
 class AfterEvents(BaseEventHandler):
     """Told after ours of every event."""
 
-    fd: int
+    acknowledge: ClassVar[Acknowledge]
 
     def handle(self, event: Any, **_: Any) -> None:
         kind = type(event).__name__
         if kind in STARTS:
-            os.write(self.fd, f"started {event.span_id} {_lines}\n".encode())
+            self.acknowledge("started", event.span_id)
         elif kind in ENDS:
-            os.write(self.fd, f"ended {event.span_id} {_lines}\n".encode())
+            self.acknowledge("ended", event.span_id)
 
 
-def listen(db: str, fd: int) -> None:
-    """Record to the store `db`, and say on `fd` what has been recorded."""
-    written = itertools.count(1)
-    write = Tape.write
-
-    def counted(tape: Tape, *args: Any) -> bool:
-        global _lines
-        taken = write(tape, *args)
-        if taken:
-            _lines = max(_lines, next(written))
-        return taken
-
-    Tape.write = counted
+def listen(db: str, acknowledge: Acknowledge) -> None:
+    """Record to the store `db`, and acknowledge what has been recorded."""
     counterfoil_llama_index.install(db, quiet=True)
-    spans = AfterSpans()
-    spans.fd = fd
-    get_dispatcher().add_span_handler(spans)
-    get_dispatcher().add_event_handler(AfterEvents(fd=fd))
+    AfterSpans.acknowledge = staticmethod(acknowledge)
+    AfterEvents.acknowledge = staticmethod(acknowledge)
+    get_dispatcher().add_span_handler(AfterSpans())
+    get_dispatcher().add_event_handler(AfterEvents())
 
 
 def work(db: str, fifo: str) -> None:
     """Run agents in two threads, two at a time in each, for ever."""
-    signal.alarm(300)  # nobody may come to kill it
-    os.environ["COUNTERFOIL_DB"] = db
-    listen(db, os.open(fifo, os.O_WRONLY))
+    listen(db, acknowledging(db, fifo))
     numbers = itertools.count()
 
     async def in_tasks() -> None:

@@ -290,6 +290,7 @@ class TestBackOffice:
             office.issue_refund("INV-2041", 1)
 
 
+@pytest.mark.slow
 class TestCommand:
     def run(self, *arguments, folder, before="", **environment):
         program = f"import runpy, sys; sys.argv[1:] = {[*arguments]!r}; {before}"

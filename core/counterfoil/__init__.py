@@ -86,9 +86,11 @@ def flush(db: str | os.PathLike[str] | None = None, *, timeout: float = 10.0) ->
 
 def _attend(recorder: Recorder) -> None:
     with importing:
+        from counterfoil.frameworks import tell  # noqa: PLC0415  # see _LAZY
         from counterfoil.store.background import attend  # noqa: PLC0415  # see _LAZY
 
     attend(recorder)
+    tell(recorder)
 
 
 on_first_event(_attend)

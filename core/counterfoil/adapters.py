@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNNAMED",
     "Adapter",
+    "distribution",
     "exports",
     "say_where",
     "tidy",
@@ -57,7 +58,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def module(self) -> str:
         """The module whose import means that an application uses the framework."""
-        return self.imported or _distribution(self.requires[0]).replace("-", "_")
+        return self.imported or distribution(self.requires[0]).replace("-", "_")
 
     def install(self, db: str | os.PathLike[str] | None = None, **options: Any) -> None:
         """Record all that the framework does in this process to the store `db`. May be called again."""
@@ -120,13 +121,14 @@ def versions(requires: tuple[str, ...]) -> dict[str, str]:
 
     found = {}
     for requirement in requires:
-        name = _distribution(requirement)
+        name = distribution(requirement)
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
 
 
-def _distribution(requirement: str) -> str:
+def distribution(requirement: str) -> str:
+    """Give the name of the distribution that a requirement is about."""
     return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 

@@ -24,7 +24,7 @@ from counterfoil.snapshot import Taken, snapshot
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Known", "dict_message", "parts_of", "role_of"]
+__all__ = ["Known", "arguments_of", "dict_message", "parts_of", "role_of"]
 
 #: Of all messages that are kept encoded.
 KNOWN_BYTES: Final = 4 << 20
@@ -117,14 +117,14 @@ def dict_message(value: Mapping[str, Any], plain: Plain = _as_it_is) -> Message:
     for call in value.get("tool_calls") or ():
         if isinstance(call, Mapping):
             function = call.get("function") or call
-            arguments = _decoded(function.get("arguments", function.get("args")))
+            arguments = arguments_of(function.get("arguments", function.get("args")))
             parts.append(tool_call_part(call.get("id"), function.get("name") or "", arguments))
     # Whose an assistant's message is, its step says (docs/design.md).
     return message(role, parts, name=None if role == "assistant" else value.get("name"))
 
 
-def _decoded(arguments: Any) -> Any:
-    """Give a call's arguments as they are meant: OpenAI's API sends them as JSON in a string."""
+def arguments_of(arguments: Any) -> Any:
+    """Give a call's arguments as they are meant: many an API sends them as JSON in a string. What is none stays."""
     if not isinstance(arguments, str):
         return arguments
     try:

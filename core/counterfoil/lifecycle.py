@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from counterfoil import handoffs, ids
+from counterfoil import handoffs, ids, wrapped
 from counterfoil.events import STEP_KINDS, STEP_STATUSES, Message, Text, Usage
 from counterfoil.guard import guarded, report
 from counterfoil.handoffs import Handoff
@@ -16,6 +16,7 @@ from counterfoil.pen import UNSET, Pen, each
 from counterfoil.snapshot import Taken, count_of, text_of
 from counterfoil.steps import Step, raised_here, status_of
 from counterfoil.turns import Turn
+from counterfoil.wrapped import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,6 +74,7 @@ class Lifecycle:
         owner: str | None = None,
         internal: bool = False,
         resuming: bool = False,
+        questions: Iterable[str] = (),
         aliases: tuple[str, ...] = (),
         t: int | None = None,
     ) -> Step:
@@ -81,7 +83,8 @@ class Lifecycle:
         Without `parent` it is the root of a new run, unless `under` names (run_id, step_id) of a step in another
         process. A parent that has ended stands for the nearest above it that is open, else for its root; an agent
         or a workflow whose root has ended is the root of a new run. `agent` is the name of the agent whose turn it
-        is: by default that of the nearest agent step above. `messages` are the chat messages of the input, `input`
+        is: by default that of the nearest agent step above. `resuming` tells that it goes on with a run that waits for
+        a human, `questions` by which native ids it knows what that one asked. `messages` are the chat messages of the input, `input`
         is all else of it. `offers` are the tool definitions a model could choose from.
         """
         if parent is None:
@@ -143,6 +146,7 @@ class Lifecycle:
             labels=_labels(labels) if labels is not None else None,
             version=version,
             owner=owner,
+            questions=[str(_id(one)) for one in questions] if questions else None,
             provider=provider,
             request_model=request_model,
         )
@@ -270,8 +274,15 @@ class Lifecycle:
         )
         raw = None if usage is None else _add_usage(head, text, usage)
         said = each(messages) if messages else ()
-        if said and step.kind == "llm" and step.turn is not None:
-            step.turn.add(step.step_id, said)
+        if step.kind == "llm":
+            told = _told(head, response_id, said)
+            folded = wrapped.counted(step, told)
+            if folded is not None:
+                head["folded_into"] = step.counts = folded
+                told = told._replace(step_id=folded)
+            wrapped.note(step, told)
+            if said and step.turn is not None:
+                step.turn.add(told.step_id, said)
         self._put(
             head,
             text,
@@ -299,6 +310,8 @@ class Lifecycle:
                 continue
             self._close_children(child, now)
             child.open = False
+            if child.kind == "llm":
+                wrapped.note(child, Told(child.step_id, "cancelled"))
             self._put(
                 {"k": "close", "t": now, "run": child.run_id, "step": child.step_id, "status": "cancelled"},
                 None,
@@ -442,6 +455,18 @@ def _await(made: Handoff, step: Step, holder: Step | None) -> None:
     (holder or step.holder).pending.append(made)
     if step.turn_step is not None:
         step.turn_step.handed_on = True
+
+
+def _told(head: Mapping[str, Any], response_id: str | None, said: Sequence[bytes]) -> Told:
+    return Told(
+        head["step"],
+        head["status"],
+        response_id,
+        head.get("input_tokens"),
+        head.get("output_tokens"),
+        said,
+        head.get("cached", False),
+    )
 
 
 def _started(step: Step) -> int:

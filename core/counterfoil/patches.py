@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.guard import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Patches"]
 
@@ -25,6 +30,26 @@ class Patches:
             self._done.append((owner, name, vars(owner).get(name, _MISSING), value))
             setattr(owner, name, value)
 
+    def in_every_class(self, base: type[Any], wrap: Callable[[type[Any]], None]) -> None:
+        """Have `wrap` called for `base` and all classes that derive from it, also those that are made later."""
+        for kind in set(_kinds(base)):
+            wrap(kind)
+        own: Any = vars(base).get("__init_subclass__")
+
+        @guarded
+        def wrap_later(kind: type[Any]) -> None:
+            wrap(kind)
+
+        def init_subclass(cls: type[Any], /, **options: Any) -> None:
+            if own is None:
+                later: Any = super(base, cls)
+                later.__init_subclass__(**options)
+            else:
+                own.__get__(None, cls)(**options)
+            wrap_later(cls)
+
+        self.replace(base, "__init_subclass__", classmethod(init_subclass))
+
     def undo(self) -> None:
         """Put everything back, except where somebody else has replaced it since: theirs calls ours."""
         with self._lock:
@@ -39,3 +64,9 @@ class Patches:
 
     def __len__(self) -> int:
         return len(self._done)
+
+
+def _kinds(base: type[Any]) -> Iterator[type[Any]]:
+    yield base
+    for below in base.__subclasses__():
+        yield from _kinds(below)

@@ -41,9 +41,9 @@ UNSET: Final = _Unset()
 #: What `capture="metadata"` keeps of an event's strings: names and ids, never what was said.
 _METADATA: Final = (
     "name", "agent", "framework", "native_id", "call_id", "task", "session", "labels", "version", "owner",
-    "stop_reason", "provider", "model", "request_model", "response_id", "finish_reason", "usage_source",
+    "questions", "stop_reason", "provider", "model", "request_model", "response_id", "finish_reason", "usage_source",
     "price_source", "error_type", "source", "target", "target_asked", "coordinator", "item_id", "action",
-    "resource", "rule", "policy", "policy_version", "label", "answered_by", "place",
+    "resource", "rule", "policy", "policy_version", "label", "answered_by", "place", "frameworks",
 )  # fmt: skip
 
 #: What a head says of messages, by the numbers of one writer.
@@ -258,9 +258,11 @@ def _encode_text(text: Text) -> bytes:
 def _careful(key: str, value: Any) -> Any:
     if value is None:
         return None
-    if key in {"labels", "versions"}:
+    if key in {"labels", "versions", "frameworks"}:
         few = itertools.islice(value.items(), LIMIT_LABELS)
         return {text_of(name, LIMIT_TEXT): text_of(item, LIMIT_TEXT) for name, item in few}
+    if key == "questions":
+        return [text_of(one, LIMIT_TEXT) for one in itertools.islice(value, LIMIT_LABELS)]
     return text_of(value, LIMIT_TEXT)
 
 

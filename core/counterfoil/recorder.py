@@ -9,11 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil import context, ids
 from counterfoil.events import Item, Text, Usage
-from counterfoil.guard import guarded, listen
+from counterfoil.guard import guarded, listen, report
 from counterfoil.handoffs import Handoff
 from counterfoil.lifecycle import Lifecycle
 from counterfoil.pen import UNSET, on_new_tape
@@ -38,6 +38,7 @@ __all__ = [
     "store_path",
 ]
 
+DURABILITIES: Final = ("process", "power")
 #: Of one access; more are left out.
 LIMIT_ITEMS = 5_000
 
@@ -254,6 +255,10 @@ class Recorder(Lifecycle):
             Text(place=place, error_type=type(error).__name__, error_message=text_of(error)),
         )
 
+    def attached(self, frameworks: Mapping[str, str]) -> None:
+        """Record what this process is attached to, for `counterfoil doctor`."""
+        self._put({"k": "attach", "t": ids.now_ns()}, Text(frameworks=dict(frameworks)))
+
     # -- the pen
 
     def restrict(self) -> None:
@@ -268,6 +273,15 @@ class Recorder(Lifecycle):
     def capture(self) -> str:
         """`full` or `metadata`."""
         return self._pen.capture
+
+    def outlive_power(self) -> None:
+        """Return from each call, from now on, only when what it recorded outlives a loss of power."""
+        self._pen.tape.outlive_power()
+
+    @property
+    def durability(self) -> str:
+        """What an event outlives once the call that recorded it has returned: the end of its `process`, or `power`."""
+        return self._pen.tape.durability
 
     @property
     def events(self) -> int:
@@ -322,24 +336,45 @@ def recorder_at(
     *,
     capture: str | None = None,
     redactors: Iterable[Redactor] = (),
+    durability: str | None = None,
 ) -> Recorder:
     """Give this process's recorder for the store `db`; the same one whenever the same store is named.
 
-    `capture="metadata"` asked for once holds; redactors add up. Raises ValueError or TypeError where either is none:
-    to record more than was meant is worse than to stop.
+    With `durability="power"` an event outlives a loss of power once the call that recorded it has returned; by default,
+    `process`, it outlives the end of the process, whatever that is. Without it `$COUNTERFOIL_DURABILITY` says which.
+
+    `capture="metadata"` and `durability="power"` asked for once hold; redactors add up. Raises ValueError or TypeError
+    where one of them is none: to record more than was meant is worse than to stop.
     """
     if capture not in {None, "full", "metadata"}:
         raise ValueError(f"capture is 'full' or 'metadata', not {capture!r}")
+    if durability not in {None, *DURABILITIES}:
+        raise ValueError(f"durability is 'process' or 'power', not {durability!r}")
     path = store_path(db)
     with _lock:
         recorder = _recorders.get(path)
+        fresh = recorder is None
         if recorder is None:
             recorder = _recorders[path] = Recorder(path)
+    if (durability or (fresh and _durability_here())) == "power":
+        recorder.outlive_power()
     if capture == "metadata":
         recorder.restrict()
     if redactors:
         recorder.add_redactors(redactors)
     return recorder
+
+
+def _durability_here() -> str:
+    asked = os.environ.get("COUNTERFOIL_DURABILITY") or "process"
+    if asked not in DURABILITIES:
+        # Who sets it wants more than the default; and a host must not fall over its environment.
+        report(
+            "COUNTERFOIL_DURABILITY",
+            ValueError(f"it is 'process' or 'power', not {asked!r}; taken for 'power'"),
+        )
+        return "power"
+    return asked
 
 
 def all_recorders() -> tuple[Recorder, ...]:

@@ -18,7 +18,17 @@ import msgspec
 
 from counterfoil.events import encode
 
-__all__ = ["LIMIT_CHARS", "LIMIT_NODES", "Pieces", "Taken", "count_of", "number_of", "snapshot", "text_of"]
+__all__ = [
+    "LIMIT_CHARS",
+    "LIMIT_NODES",
+    "Pieces",
+    "Taken",
+    "count_of",
+    "model_fields",
+    "number_of",
+    "snapshot",
+    "text_of",
+]
 
 #: A longer string is cut to this many characters.
 LIMIT_CHARS: Final = 262_144
@@ -83,6 +93,15 @@ def number_of(value: Any) -> float | None:
     except Exception:
         return None
     return number if math.isfinite(number) else None
+
+
+def model_fields(value: Any) -> list[tuple[str, Any]] | None:
+    """Give the fields of a pydantic model as they are, without those that it leaves out of its dumps; None of what is none."""
+    known = getattr(type(value), "model_fields", None)
+    if known is None:
+        return None
+    left_out = {name for name, field in known.items() if field.exclude}
+    return [(name, one) for name, one in list(vars(value).items()) if name not in left_out]
 
 
 def _check(container: Any, depth: int, budget: int) -> int:

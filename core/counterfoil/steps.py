@@ -10,12 +10,13 @@ import msgspec
 from counterfoil import ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from counterfoil.handoffs import Handoff
     from counterfoil.turns import Turn
+    from counterfoil.wrapped import Told
 
-__all__ = ["Step", "raised_here", "status_of"]
+__all__ = ["Step", "control_flow", "raised_here", "status_of"]
 
 _json: Final = msgspec.json.Decoder()
 
@@ -35,10 +36,12 @@ class Step:
         "call_id",
         "came_by",
         "children",
+        "counts",
         "decided",
         "decided_evidence",
         "framework",
         "handed_on",
+        "inside",
         "kind",
         "last_agent",
         "name",
@@ -90,6 +93,8 @@ class Step:
         self.decided: str | None = None  # the llm step that chose this tool call
         self.decided_evidence: str | None = None
         self.said: str | None = None  # what the model said beside the call of this tool
+        self.counts = step_id  # of a model call told twice: the step that counts, once this one has ended
+        self.inside: Sequence[Told] = ()  # of a model call: those that ended in it, see wrapped.py
         # handoffs: see handoffs.py
         self.asked: list[Handoff] = []
         self.returns: list[Handoff] = []
@@ -171,8 +176,25 @@ _CANCELLED: Final = (
 )
 
 
+#: Package and class of the exceptions that are no errors > the status of a step that one ends. See `control_flow`.
+_control_flow: Final[dict[str, str]] = {}
+
+
+def control_flow(statuses: Mapping[str, str]) -> None:
+    """Say by which exceptions a framework pauses, stops or refuses: `{"langgraph.GraphInterrupt": "waiting"}`.
+
+    Each is named by its package and its class, of which a raised one may also be derived: an adapter need not import
+    it. From then on every step that one ends has that status, also where the adapter does not see it.
+    """
+    _control_flow.update(statuses)
+
+
 def status_of(error: BaseException) -> str:
-    """Give the status of a step that ended by `error`: error, cancelled, or ok for an exit in good order."""
+    """Give the status of a step that ended by `error`: error, cancelled, ok for an exit in good order, or `control_flow`'s."""
+    for kind in type(error).__mro__:
+        status = _control_flow.get(f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
+        if status is not None:
+            return status
     if isinstance(error, (GeneratorExit, KeyboardInterrupt)) or _is_cancelled(error):
         return "cancelled"
     if isinstance(error, SystemExit):

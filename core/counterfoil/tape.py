@@ -3,6 +3,9 @@
 `<db>.tape/` holds, per process, segments `<writer>.<number>.tape`. A line is the head's JSON, a TAB before
 each part's JSON, a newline; JSON text never holds a raw TAB or newline. The newest segment is locked as long
 as the process lives: that, not a pid, tells readers whether it does.
+
+With `durability="power"` a line is on the disk, too, when its write returns. Lines that several threads wrote
+meanwhile share one sync.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from counterfoil import ids
+from counterfoil import disk, ids
 from counterfoil.events import FORMAT, Head, Text, encode
 from counterfoil.forklock import ForkLock
 from counterfoil.guard import report
@@ -71,12 +74,32 @@ class Tape:
         self._opened_at = self._checked_at = self._retry_at = self._rotate_at = 0.0
         self._said: set[int | None] = set()
         self._sequence = itertools.count(1)
+        self._syncing: disk.Syncing | None = None
         _tapes.add(self)
 
     @property
     def writer(self) -> str:
         """The name of the tape; empty while there is none."""
         return self._open[1]
+
+    @property
+    def durability(self) -> str:
+        """What a line outlives once it is written: the end of its `process`, or a loss of `power` as well."""
+        return "process" if self._syncing is None else "power"
+
+    def outlive_power(self) -> None:
+        """Have each line outlive a loss of power from now on."""
+        problem: OSError | None = None
+        with _lock:
+            if self._syncing is None:
+                self._syncing = disk.Syncing()
+                try:
+                    if self._open[1]:
+                        self._sync_names()
+                except OSError as error:
+                    problem = error
+        if problem is not None:
+            self._complain(problem)
 
     def next_q(self) -> int:
         """Give the next number of this process's events. Gaps are harmless, order is what counts."""
@@ -98,27 +121,43 @@ class Tape:
         Never raises. Where it is not taken, `writer` may have ended: then number the messages anew. Else the
         reason is logged once.
         """
+        syncing = self._syncing
+        ticket = 0
         fd, current = self._open
         if current != writer or not writer:
             return False
-        if self._torn:
+        torn = self._torn
+        if torn:
             # A full disk left half a line: end it, so that it costs no other.
             line = b"\n" + line
         try:
-            done = os.write(fd, line)
+            if syncing is None:
+                done = os.write(fd, line)
+            else:
+                done, ticket = syncing.write(fd, line)
         except OSError as error:
             if error.errno == errno.EBADF:
                 self._check(time.monotonic())
             else:
                 self._complain(error)
             return False
-        self._torn = done != len(line)
-        if self._torn:
+        if done != len(line):
+            self._torn = True
             self._complain(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
             return False
+        if torn:  # not else: another thread's may be torn since
+            self._torn = False
         self._size += done
         if self._size > ROTATE_BYTES:
             self._rotate()
+        return syncing is None or self._synced(syncing, fd, ticket)
+
+    def _synced(self, syncing: disk.Syncing, fd: int, ticket: int) -> bool:
+        try:
+            syncing.wait(fd, ticket)
+        except OSError as error:
+            self._complain(error)
+            return False
         return True
 
     def close(self) -> None:
@@ -188,10 +227,13 @@ class Tape:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # Only a locked segment is ever seen under its own name: none is taken for a dead one.
             os.rename(making, final)
+            if self._syncing is not None:
+                self._sync_names()
         except BaseException:
             os.close(fd)
-            with suppress(OSError):
-                os.unlink(making)
+            for name in (making, final):
+                with suppress(OSError):
+                    os.unlink(name)
             raise
         self._size = len(line)
         self._torn = False
@@ -212,7 +254,7 @@ class Tape:
                 try:
                     # dup2, not close and assign: a thread between reading the number and write(2) must not
                     # meet a closed or reused one. The old lock goes with the old file.
-                    os.dup2(new, fd, inheritable=False)
+                    self._put_behind(fd, new)
                 finally:
                     os.close(new)
             except OSError as error:  # go on with the old one
@@ -250,17 +292,32 @@ class Tape:
         except OSError:
             os.close(fd)
             return
-        os.dup2(null, fd, inheritable=False)
+        self._put_behind(fd, null)
         os.close(null)
         before, self._retired = self._retired, (fd, _identity_of(fd))
         if before is not None:
             _close_if(*before)
+
+    def _put_behind(self, fd: int, new: int) -> None:
+        syncing = self._syncing
+        if syncing is None:
+            os.dup2(new, fd, inheritable=False)
+            return
+        with syncing.paused():
+            syncing.finish(fd)
+            os.dup2(new, fd, inheritable=False)
+
+    def _sync_names(self) -> None:
+        disk.sync_folder(self.folder)
+        disk.sync_folder(os.path.dirname(self.folder))
 
     def _after_fork(self) -> None:
         """In a forked child: let go of the parent's segment (never unlock it: the lock is the parent's)."""
         fd, writer = self._open
         self._open = _CLOSED
         self._retry_at = 0.0
+        if self._syncing is not None:  # its locks may be another thread's, which is not here
+            self._syncing = disk.Syncing()
         if writer:
             _close_if(fd, self._identity)
 

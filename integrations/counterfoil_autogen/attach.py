@@ -31,6 +31,7 @@ def install(
     *,
     capture: str | None = None,
     redactors: Iterable[Redactor] = (),
+    durability: str | None = None,
     quiet: bool | None = None,
 ) -> None:
     """Record every team and agent of this process to the store `db`. May be called again.
@@ -39,7 +40,7 @@ def install(
     stderr, unless `quiet` or `$COUNTERFOIL_QUIET`. Another `db` than before: from now on there.
     """
     warn_of_versions(SUPPORTED)
-    recorder = recorder_at(db, capture=capture, redactors=redactors)
+    recorder = recorder_at(db, capture=capture, redactors=redactors, durability=durability)
     with _lock:
         tracker.install(trackers.of(recorder))
         classes.attach()
@@ -52,6 +53,7 @@ def record(
     *,
     capture: str | None = None,
     redactors: Iterable[Redactor] = (),
+    durability: str | None = None,
     session: str | None = None,
 ) -> T:
     """Record the team or agent `who`, and all that it calls, to the store `db`; give it back.
@@ -60,7 +62,7 @@ def record(
     a saved state does not keep. All else as for `install`.
     """
     warn_of_versions(SUPPORTED)
-    recorder = recorder_at(db, capture=capture, redactors=redactors)
+    recorder = recorder_at(db, capture=capture, redactors=redactors, durability=durability)
     with _lock:
         tracker.choose(who, trackers.of(recorder), session)
         classes.attach()

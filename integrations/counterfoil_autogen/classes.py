@@ -23,7 +23,7 @@ from counterfoil_autogen.tools import CarriedFunction
 from counterfoil_autogen.wraps import awaited, streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["attach", "detach"]
 
@@ -69,9 +69,7 @@ def attach() -> None:
         return
     _silence_earlier()
     for base, methods in _WRAPPED.items():
-        for kind in set(_kinds(base)):
-            _wrap(kind, methods)
-        _wrap_later(base, methods)
+        _patches.in_every_class(base, functools.partial(_wrap, methods=methods))
     _patches.replace(LLMCallEvent, "__init__", models.response_logged(LLMCallEvent.__init__))
     _patches.replace(FunctionTool, "_func", CarriedFunction())
     _patches.replace(CodeExecutorAgent, "_approval_func", ApprovedCode())
@@ -92,12 +90,6 @@ def _silence_earlier() -> None:
     _patches.replace(BaseGroupChat, _SILENCE, detach)
 
 
-def _kinds(base: type[Any]) -> Iterator[type[Any]]:
-    yield base
-    for below in base.__subclasses__():
-        yield from _kinds(below)
-
-
 def _wrap(kind: type[Any], methods: dict[str, Callable[[Any], Any]]) -> None:
     if kind.__module__.startswith("autogen_core.") and kind.__name__ in _LEFT_OUT:
         return
@@ -105,21 +97,6 @@ def _wrap(kind: type[Any], methods: dict[str, Callable[[Any], Any]]) -> None:
         method = vars(kind).get(name)
         if callable(method) and not getattr(method, "__isabstractmethod__", False):
             _patches.replace(kind, name, wrapped(method))
-
-
-def _wrap_later(base: type[Any], methods: dict[str, Callable[[Any], Any]]) -> None:
-    own: Any = vars(base).get("__init_subclass__")
-    wrap = guarded(_wrap)
-
-    def init_subclass(cls: type[Any], /, **options: Any) -> None:
-        if own is None:
-            later: Any = super(base, cls)
-            later.__init_subclass__(**options)
-        else:
-            own.__get__(None, cls)(**options)
-        wrap(cls, methods)
-
-    _patches.replace(base, "__init_subclass__", classmethod(init_subclass))
 
 
 def _following(original: Callable[..., bool]) -> Callable[..., bool]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.content import Known, dict_message, parts_of
 from counterfoil.events import Message, blob_part, message, reasoning_part, tool_response_part
+from counterfoil.snapshot import model_fields
 
 if TYPE_CHECKING:
     from counterfoil.snapshot import Taken
@@ -104,8 +105,5 @@ def plain(value: Any, depth: int = 0) -> Any:
     if kind.__name__ == "Image" and kind.__module__.startswith("autogen_core"):
         width, height = value.image.size  # to encode it again for each call would take longer than the call
         return blob_part("image/png", f"{width}x{height}")
-    known = getattr(kind, "model_fields", None)
-    if known is not None:
-        left_out = {key for key, field in known.items() if field.exclude}
-        return {key: plain(one, depth + 1) for key, one in list(vars(value).items()) if key not in left_out}
-    return value
+    known = model_fields(value)
+    return value if known is None else {key: plain(one, depth + 1) for key, one in known}

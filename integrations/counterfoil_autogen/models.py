@@ -67,14 +67,9 @@ def gives(call: Call, item: Any, *, own: bool, last: bool) -> None:
         if item:
             _first_word(call)
         return
-    answer = [answer_of(item)]
-    for scope in call.scopes.values():
-        above = call.above.scopes.get(scope.recorder.path) if isinstance(call.above, TeamRun) else None
-        if above is not None and isinstance(item.content, str):
-            above.said = scope.step.step_id, item.content
     ended(
         call,
-        messages=answer,
+        messages=[answer_of(item)],
         usage=_usage(call, item.usage),
         model=call.model,
         response_id=call.response_id,
@@ -83,6 +78,10 @@ def gives(call: Call, item: Any, *, own: bool, last: bool) -> None:
         cached=bool(item.cached),
         ttft_ns=call.ttft_ns,
     )
+    for scope in call.scopes.values():
+        above = call.above.scopes.get(scope.recorder.path) if isinstance(call.above, TeamRun) else None
+        if above is not None and isinstance(item.content, str):
+            above.said = scope.step.counts, item.content
 
 
 def _first_word(call: ModelCall) -> None:

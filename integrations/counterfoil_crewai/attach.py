@@ -28,6 +28,7 @@ def install(
     *,
     capture: str | None = None,
     redactors: Iterable[Redactor] = (),
+    durability: str | None = None,
     quiet: bool | None = None,
 ) -> None:
     """Record every crew, flow and agent of this process to the store `db`. May be called again.
@@ -37,7 +38,7 @@ def install(
     """
     global _tracker
     warn_of_versions(SUPPORTED)
-    recorder = recorder_at(db, capture=capture, redactors=redactors)
+    recorder = recorder_at(db, capture=capture, redactors=redactors, durability=durability)
     with _lock:
         before, _tracker = _tracker, trackers.of(recorder)
         delivery.attach(_tracker)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from crewai import Crew, Flow
 
 from counterfoil.guard import guarded
+from counterfoil.steps import status_of
 from counterfoil_crewai import humans
-from counterfoil_crewai.scopes import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ def _leave(call: _Kickoff, token: Token[_Kickoff | None]) -> None:
 @guarded
 def _end(call: _Kickoff, error: BaseException, settle: Callable[[], None]) -> None:
     settle()
-    status = outcome(error)
+    status = status_of(error)
     for tracker, entry in call.scopes:
         scope: Entry | None = entry
         if entry.role == "folded":  # an executor's: whose agent stands alone, nobody else tells of

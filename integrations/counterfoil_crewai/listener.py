@@ -34,9 +34,12 @@ class CounterfoilListener(BaseEventListener):
         *,
         capture: str | None = None,
         redactors: Iterable[Redactor] = (),
+        durability: str | None = None,
     ) -> None:
         warn_of_versions(SUPPORTED)
-        self._tracker = trackers.of(recorder_at(db, capture=capture, redactors=redactors))
+        self._tracker = trackers.of(
+            recorder_at(db, capture=capture, redactors=redactors, durability=durability)
+        )
         self._open = False
         super().__init__()
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from counterfoil.content import dict_message, parts_of
 from counterfoil.events import Message, message, text_part, tool_call_part
+from counterfoil.snapshot import model_fields
 
-__all__ = ["answer_of", "messages_of", "parsed", "plain", "restored"]
+__all__ = ["answer_of", "messages_of", "plain", "restored"]
 
 #: So deep, CrewAI's events hold the repr() of a value instead of the value (crewai.utilities.serialization, 1.15).
 CUT: Final = 5
@@ -104,17 +105,6 @@ def _call(one: Any) -> dict[str, Any] | None:
     return tool_call_part(one.get("id") or one.get("toolUseId"), str(function["name"]), arguments)
 
 
-def parsed(arguments: Any) -> Any:
-    """Give a tool's arguments: the ReAct path tells them as JSON text at its start, as a dict at its end."""
-    if not isinstance(arguments, str):
-        return plain(arguments)
-    try:
-        found = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return found if isinstance(found, dict) else arguments
-
-
 def plain(value: Any, depth: int = 0) -> Any:
     """Give `value` without CrewAI's objects: an output is its text, an agent its role."""
     if value is None or isinstance(value, (str, int, float, bool)):
@@ -133,10 +123,9 @@ def plain(value: Any, depth: int = 0) -> Any:
     if any(_is_alive(base.__module__) for base in kind.__mro__):
         called = next((str(one) for key in _CALLED if (one := getattr(value, key, None))), "")
         return f"<{kind.__name__} {called}>"
-    known = getattr(kind, "model_fields", None)
-    if known is not None:  # a memory's vector is left out of what is written of it
-        left_out = {key for key, field in known.items() if field.exclude}
-        return {key: plain(one, depth + 1) for key, one in list(vars(value).items()) if key not in left_out}
+    known = model_fields(value)
+    if known is not None:
+        return {key: plain(one, depth + 1) for key, one in known}
     if is_dataclass(kind):
         return {one.name: plain(getattr(value, one.name, None), depth + 1) for one in fields(kind)}
     return value

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.adapters import tidy
 from counterfoil.snapshot import text_of
-from counterfoil.steps import status_of
+from counterfoil.steps import control_flow, status_of
 from counterfoil_crewai.tracker import Entry, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["begin", "cause", "ended", "fail", "fold", "outcome", "sent"]
+__all__ = ["begin", "cause", "ended", "fail", "fold", "sent"]
 
 FRAMEWORK: Final = "crewai"
 
 #: When the event was sent that is told in this context, in ns, where it is told late (see delivery.py).
 sent: Final[ContextVar[int | None]] = ContextVar("counterfoil_crewai_sent", default=None)
 
-#: What CrewAI raises where a hook said no.
-_DENIALS: Final = frozenset({"HookAborted", "LLMCallBlockedError"})
+# A hook said no.
+control_flow({"crewai.HookAborted": "denied", "crewai.LLMCallBlockedError": "denied"})
 
 
 def begin(
@@ -75,7 +75,7 @@ def fail(tracker: Tracker, entry: Entry, event: Any, **said: Any) -> None:
     while above is not None:
         above.told, above = text, above.parent
     if error is not None:
-        status = outcome(error)
+        status = status_of(error)
         said = {"error": error if status != "cancelled" else None} | said
     else:
         status = "error"
@@ -83,11 +83,6 @@ def fail(tracker: Tracker, entry: Entry, event: Any, **said: Any) -> None:
             kind = getattr(event, "error_type", None)  # of a task: a class
             said = {"error_type": getattr(kind, "__name__", None) or "Error", "error_message": text} | said
     ended(tracker, entry, status, **said)
-
-
-def outcome(error: BaseException) -> str:
-    """Give the status of a step that ended by `error`."""
-    return "denied" if type(error).__name__ in _DENIALS else status_of(error)
 
 
 def cause(event: Any) -> BaseException | None:

@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.adapters import tidy
+from counterfoil.content import arguments_of
 from counterfoil.snapshot import text_of
 from counterfoil_crewai import edges
-from counterfoil_crewai.messages import parsed, plain
+from counterfoil_crewai.messages import plain
 from counterfoil_crewai.scopes import begin, cause, ended
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _REASONS: Final = {
 def tool_started(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: ARG001  # as all handlers are called
     """A tool is about to run: its body comes after this event, on this thread."""
     name = event.tool_name
-    entry = begin(tracker, event, "tool", "tool", name, _ident(name), input=parsed(event.tool_args))
+    given = arguments_of(plain(event.tool_args))
+    entry = begin(tracker, event, "tool", "tool", name, _ident(name), input=given)
     if entry is not None and entry.step is not None:
         edges.tool_begins(tracker, entry.step)
 
@@ -92,7 +94,8 @@ def tool_not_run(tracker: Tracker, source: Any, event: Any) -> None:  # noqa: AR
     if unknown and turn is not None and turn.unrun is not None:
         turn.unrun.discard(event.tool_name)
     name = event.tool_name or "tool"
-    entry = begin(tracker, event, "tool", "tool", name, _ident(name), input=parsed(event.tool_args))
+    given = arguments_of(plain(event.tool_args))
+    entry = begin(tracker, event, "tool", "tool", name, _ident(name), input=given)
     if entry is not None:
         entry.ended = True
         kind = "UnknownTool" if unknown else "InvalidArguments"

@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["SUPPORTED"]
 
 #: Distributions and the versions tested: from the first on, up to the second.
-SUPPORTED: Final = ("crewai>=1.15,<2",)
+SUPPORTED: Final = ("crewai>=1.15.30,<2",)

@@ -40,6 +40,7 @@ def install(
     *,
     capture: str | None = None,
     redactors: Iterable[Redactor] = (),
+    durability: str | None = None,
     quiet: bool | None = None,
 ) -> None:
     """Record every LangChain and LangGraph run of this process to the store `db`. May be called again.
@@ -48,7 +49,7 @@ def install(
     stderr, unless `quiet` or `$COUNTERFOIL_QUIET`. Another `db` than before: from now on there.
     """
     warn_of_versions(SUPPORTED)
-    recorder = recorder_at(db, capture=capture, redactors=redactors)
+    recorder = recorder_at(db, capture=capture, redactors=redactors, durability=durability)
     with _lock:
         _hook()
         _handler.tracker = trackers.of(recorder)

@@ -9,6 +9,7 @@ import msgspec
 from counterfoil import ids
 from counterfoil.recorder import UNSET, Step
 from counterfoil.snapshot import snapshot
+from counterfoil.steps import status_of
 from counterfoil_langchain import agents, edges, failures, graphs, humans, naming, tools
 from counterfoil_langchain.messages import split_state
 from counterfoil_langchain.runs import begin, entry_of, fail, over
@@ -95,7 +96,7 @@ def chain_fails(tracker: Tracker, entry: Entry, error: BaseException) -> None:
             if command is not None:
                 edges.note_exit(entry, command)
             graphs.node_ends(above.graph, entry.visit, ids.now_ns())
-        if failures.is_pause(error) and above is not None:
+        if status_of(error) == "waiting" and above is not None:
             above.pause = True
     fail(tracker, entry, error)
 

@@ -5,21 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from counterfoil import steps
+from counterfoil.steps import control_flow
 
-__all__ = ["is_pause", "is_recursion_limit", "parent_command", "status_of", "stop_reason"]
+__all__ = ["is_recursion_limit", "parent_command", "stop_reason"]
 
-
-def status_of(error: BaseException) -> str:
-    """Give the status of a step that ended by `error`."""
-    if _is(error, "GraphBubbleUp"):
-        return "waiting" if _is(error, "GraphInterrupt") else "ok"
-    return steps.status_of(error)
-
-
-def is_pause(error: BaseException) -> bool:
-    """Tell whether a graph stopped to ask a human."""
-    return _is(error, "GraphInterrupt")
+# A graph stops to ask a human, or goes on elsewhere.
+control_flow({"langgraph.GraphInterrupt": "waiting", "langgraph.GraphBubbleUp": "ok"})
 
 
 def parent_command(error: BaseException) -> Any:

@@ -14,7 +14,8 @@ from counterfoil import ids
 from counterfoil.adapters import warn_of_versions
 from counterfoil.guard import guarded
 from counterfoil.recorder import Item, Recorder, recorder_at
-from counterfoil_langchain import edges, failures, humans, tools
+from counterfoil.steps import status_of
+from counterfoil_langchain import edges, humans, tools
 from counterfoil_langchain.answers import answer_of
 from counterfoil_langchain.chains import chain_ends, chain_fails, chain_starts
 from counterfoil_langchain.messages import plain
@@ -238,7 +239,7 @@ class RecordingHandler(_Base):  # type: ignore[misc]  # which class it is depend
         if tracker is None or entry is None:
             return
         said: dict[str, Any] = {}
-        if failures.status_of(error) == "error":
+        if status_of(error) == "error":
             edges.handoff_failed(tracker, entry, error)
             if tools.is_invalid_call(error):
                 said["error_type"] = "InvalidArguments"
@@ -328,9 +329,12 @@ class CounterfoilHandler(RecordingHandler):
         *,
         capture: str | None = None,
         redactors: Iterable[Redactor] = (),
+        durability: str | None = None,
     ) -> None:
         warn_of_versions(SUPPORTED)
-        super().__init__(trackers.of(recorder_at(db, capture=capture, redactors=redactors)))
+        super().__init__(
+            trackers.of(recorder_at(db, capture=capture, redactors=redactors, durability=durability))
+        )
 
     @property
     def recorder(self) -> Recorder:

@@ -123,7 +123,7 @@ def aliases_of(entry: Entry, name: str) -> tuple[str, ...]:
     if entry.name not in {name, DEFAULT_NAME}:
         names.append(entry.name)
     above = entry.parent
-    while above is not None and above.role not in {"node", "tool", "llm"} and above.graph is None:
+    while above is not None and above.role not in {"node", "tool", "llm", "foreign"} and above.graph is None:
         above = above.parent
     if above is not None and above.role == "node" and above.node and above.node != name:
         names.append(above.node)

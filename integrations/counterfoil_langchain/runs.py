@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from counterfoil import ids
 from counterfoil.adapters import tidy
 from counterfoil.recorder import UNSET, Step
+from counterfoil.steps import status_of
 from counterfoil_langchain import agents, failures, humans, naming
 from counterfoil_langchain.messages import split_state
-from counterfoil_langchain.tools import FRAMEWORK
-from counterfoil_langchain.tracker import Entry, Tracker
+from counterfoil_langchain.tracker import FRAMEWORK, Entry, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,9 +78,9 @@ def begin(
 
 def fail(tracker: Tracker, entry: Entry, error: BaseException, **said: Any) -> None:
     """End the step of `entry` by an exception; `said` are further arguments of `Recorder.end`."""
-    status = failures.status_of(error)
+    status = status_of(error)
     step = entry.step
-    if failures.is_pause(error) and error.args:
+    if status == "waiting" and error.args:
         humans.ask_about(tracker, entry, error.args[0])
     if entry.owns and step is not None:
         if step.parent is None and status == "error":

@@ -8,6 +8,7 @@ import msgspec
 
 from counterfoil.snapshot import snapshot, text_of
 from counterfoil_langchain.messages import plain
+from counterfoil_langchain.tracker import FRAMEWORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from counterfoil_langchain.tracker import Entry, Tracker
 
 __all__ = [
-    "FRAMEWORK",
     "calls_in",
     "failed_output",
     "is_invalid_call",
@@ -23,8 +23,6 @@ __all__ = [
     "output_of",
     "unrun_calls",
 ]
-
-FRAMEWORK: Final = "langchain"
 
 #: Where LangChain checks a tool's arguments before its body runs (langchain_core.tools.base.BaseTool).
 _ARGUMENT_CHECKS: Final = frozenset({"_parse_input", "_to_args_and_kwargs"})

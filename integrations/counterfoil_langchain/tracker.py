@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from counterfoil.snapshot import Taken
     from counterfoil_langchain.graphs import Graph, Visit
 
-__all__ = ["Entry", "Tracker", "trackers"]
+__all__ = ["FRAMEWORK", "Entry", "Tracker", "trackers"]
+
+FRAMEWORK: Final = "langchain"
+
+#: What is above these is no part of the graph that an entry belongs to.
+_BORDERS: Final = frozenset({"foreign", "tool"})
+#: A step of the host's belongs to the run that it stands in.
+_NOT_FOREIGN: Final = frozenset({FRAMEWORK, "python"})
 
 
 class Entry(inflight.Entry):
@@ -27,7 +34,7 @@ class Entry(inflight.Entry):
 
     run_id: UUID
     name: str
-    role: str  # graph, node, chain, folded, llm, tool, retriever
+    role: str  # graph, node, chain, folded, llm, tool, retriever, foreign (see Tracker._foreign)
     started_ns: int
     owns = False
     integration: str | None = None  # metadata ls_integration
@@ -46,12 +53,12 @@ class Entry(inflight.Entry):
     waits: tuple[list[Taken] | None, bytes | None] | None = None  # see chains.settle
 
     def node_above(self) -> Entry | None:
-        """Give the nearest node above, but none beyond a tool or another graph."""
+        """Give the nearest node above, but none beyond a tool, another graph or another framework."""
         entry = self.parent
         while entry is not None:
             if entry.role == "node":
                 return entry
-            if entry.role == "tool" or entry.graph is not None:
+            if entry.role in _BORDERS or entry.graph is not None:
                 return None
             entry = entry.parent
         return None
@@ -62,7 +69,7 @@ class Entry(inflight.Entry):
         while entry is not None:
             if entry.graph is not None:
                 return entry
-            if entry.role == "tool":
+            if entry.role in _BORDERS:
                 return None
             entry = entry.parent
         return None
@@ -87,15 +94,41 @@ class Tracker(InFlight[Entry]):
         if parent_run_id is not None:
             entry = self.find(parent_run_id.int)
             step = entry.step if entry is not None else None
-            if step is not None:
+            if entry is not None and step is not None:
+                foreign = self._foreign(entry, step)
+                if foreign is not None:
+                    return foreign, foreign.step
                 return entry, step if step.open and not context.stack() else innermost(step)
             root = self.ended_root(parent_run_id.int)
             if root is not None:
                 return None, root
         # Explicit callbacks, even `[]`, cut a child off from its parent: the framework's own context knows.
         entry = self.find(_running_in())
+        if entry is not None and entry.step is not None:
+            foreign = self._foreign(entry, entry.step)
+            if foreign is not None:
+                return foreign, foreign.step
         here = self.recorder.here()
         return entry, here.standing() if here is not None else None
+
+    def _foreign(self, entry: Entry, step: Step) -> Entry | None:
+        """Give an entry for another framework's step in which we are, if that stands in this run's `step`.
+
+        LangChain takes the run that it finds in its context for the parent, whatever was called in between.
+        """
+        here = self.recorder.here()
+        if here is None or here is step or here.framework in _NOT_FOREIGN or not here.open:
+            return None
+        if step not in here.above():
+            return None
+        between = Entry(None, entry)
+        between.role, between.name, between.step = "foreign", here.name, here
+        between.run_id, between.started_ns = entry.run_id, here.started_ns
+        between.integration, between.label = (
+            entry.integration,
+            entry.label,
+        )  # metadata is inherited all the same
+        return between
 
     def settled_place(self, parent_run_id: UUID | None) -> tuple[Entry | None, Step | None]:
         """Give the same for a model, tool or retriever, which also tells what a node above it is."""

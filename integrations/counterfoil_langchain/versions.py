@@ -7,4 +7,4 @@ from typing import Final
 __all__ = ["SUPPORTED"]
 
 #: Distributions and the versions tested: from the first on, up to the second.
-SUPPORTED: Final = ("langchain-core>=0.3.80,<2", "langgraph>=0.6,<2")
+SUPPORTED: Final = ("langchain-core>=1.4.9,<2", "langgraph>=1.2.5,<2")

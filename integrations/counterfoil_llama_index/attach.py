@@ -31,6 +31,7 @@ def install(
     *,
     capture: str | None = None,
     redactors: Iterable[Redactor] = (),
+    durability: str | None = None,
     quiet: bool | None = None,
 ) -> None:
     """Record every agent, workflow and query of this process to the store `db`. May be called again.
@@ -41,7 +42,7 @@ def install(
     """
     global _tracker
     warn_of_versions(SUPPORTED)
-    recorder = recorder_at(db, capture=capture, redactors=redactors)
+    recorder = recorder_at(db, capture=capture, redactors=redactors, durability=durability)
     with _lock:
         _tracker = trackers.of(recorder)
         handler.record_everywhere(_tracker)
@@ -76,6 +77,7 @@ def record(
     labels: Mapping[str, str] | None = None,
     capture: str | None = None,
     redactors: Iterable[Redactor] = (),
+    durability: str | None = None,
 ) -> Iterator[None]:
     """Record what begins in this block, in this context, to the store `db`; `handler = agent.run(...)` may end outside.
 
@@ -87,7 +89,7 @@ def record(
     warn_of_versions(SUPPORTED)
     if db is None and _tracker is not None:
         db = _tracker.recorder.path
-    tracker = trackers.of(recorder_at(db, capture=capture, redactors=redactors))
+    tracker = trackers.of(recorder_at(db, capture=capture, redactors=redactors, durability=durability))
     around = scope.get()
     with _lock:
         _blocks += 1

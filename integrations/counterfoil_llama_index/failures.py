@@ -5,21 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from counterfoil import steps
+from counterfoil.steps import control_flow
 
-__all__ = ["is_bad_call", "is_pause", "status_of", "stop_reason"]
+__all__ = ["is_bad_call", "stop_reason"]
 
-
-def status_of(error: BaseException) -> str:
-    """Give the status of a step that ended by `error`."""
-    if is_pause(error):
-        return "waiting"
-    return "cancelled" if _is(error, "WorkflowCancelledByUser") else steps.status_of(error)
-
-
-def is_pause(error: BaseException) -> bool:
-    """Tell whether a tool or a step stopped until an event comes."""
-    return _is(error, "WaitingForEvent")
+# A tool or a step stops until an event comes; `cancel_run()`.
+control_flow({"workflows.WaitingForEvent": "waiting", "workflows.WorkflowCancelledByUser": "cancelled"})
 
 
 def stop_reason(error: BaseException) -> str | None:

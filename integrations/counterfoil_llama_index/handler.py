@@ -14,8 +14,9 @@ from llama_index_instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 
 from counterfoil.guard import guarded
+from counterfoil.imports import forget, when_imported
 from counterfoil.patches import Patches
-from counterfoil_llama_index import humans, models, reads, runs, tools
+from counterfoil_llama_index import humans, models, reads, runs, streams, tools
 from counterfoil_llama_index.context import scope
 from counterfoil_llama_index.naming import label_of, provider_of, role_of
 from counterfoil_llama_index.tracker import Entry, trackers
@@ -32,6 +33,9 @@ __all__ = ["attach", "attached", "detach", "record_everywhere"]
 _everywhere: tuple[Tracker, ...] = ()
 _lock: Final = threading.Lock()
 _patches: Final = Patches()
+_streams: Final = Patches()
+#: Where the class stands that all models derive from.
+_MODELS: Final = "llama_index.core.base.llms.base"
 #: In the order of their being told: a component's events come inside its span.
 _EVENTS: Final[dict[str, Callable[[Tracker, Any], None]]] = {
     "LLMChatStartEvent": models.model_called,
@@ -171,6 +175,7 @@ def _enter(
         tools.tool_begins(tracker, entry, instance, arguments)
     elif role == "model":
         entry.provider = provider_of(instance)
+        streams.note_span(span_id)
     elif role != "folded":
         reads.component_begins(tracker, entry, arguments)
 
@@ -254,6 +259,7 @@ def attach() -> None:
         if not any(one is _SPAN_LISTENER for one in root.span_handlers):
             root.add_span_handler(_SPAN_LISTENER)
             root.add_event_handler(_EVENT_LISTENER)
+            when_imported(_MODELS, _wrap_models)
 
 
 def detach() -> None:
@@ -262,7 +268,13 @@ def detach() -> None:
         root = get_dispatcher()
         root.span_handlers[:] = [one for one in root.span_handlers if one is not _SPAN_LISTENER]
         root.event_handlers[:] = [one for one in root.event_handlers if one is not _EVENT_LISTENER]
+        forget(_wrap_models)
         _patches.undo()
+        _streams.undo()
+
+
+def _wrap_models() -> None:
+    streams.wrap_models(_streams)
 
 
 def attached() -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llama_index_instrumentation.span import active_span_id
 
 from counterfoil.guard import guarded
-from counterfoil_llama_index.failures import is_pause
+from counterfoil.steps import status_of
 from counterfoil_llama_index.messages import plain
 from counterfoil_llama_index.naming import lineage
 
@@ -39,7 +39,7 @@ def waiting(
             answer = await original(self, *args, **kwargs)
         except Exception as error:
             for tracker in trackers():
-                if is_pause(error):
+                if status_of(error) == "waiting":
                     _asks(tracker, error)
                 elif isinstance(error, TimeoutError):
                     _gives_up(tracker)

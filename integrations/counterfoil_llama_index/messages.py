@@ -5,12 +5,11 @@ Nothing here imports the framework: its objects are told by the names of their c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from counterfoil.content import Known, dict_message, role_of
+from counterfoil.content import Known, arguments_of, dict_message, role_of
 from counterfoil.events import (
     Message,
     blob_part,
@@ -20,6 +19,7 @@ from counterfoil.events import (
     tool_call_part,
     tool_response_part,
 )
+from counterfoil.snapshot import model_fields
 from counterfoil_llama_index.naming import lineage
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _parts(block: Any) -> Iterable[dict[str, Any]]:
         if block.content:
             yield reasoning_part(block.content)
     elif kind == "tool_call":
-        yield tool_call_part(block.tool_call_id, block.tool_name, _parsed(block.tool_kwargs))
+        yield tool_call_part(block.tool_call_id, block.tool_name, _arguments(block.tool_kwargs))
     elif kind in {"image", "audio", "video", "document"}:
         yield _blob(kind, block)
     elif kind in {"citable", "citation"}:
@@ -126,20 +126,16 @@ def _call(call: Any) -> Iterable[dict[str, Any]]:
     function = known.get("function")
     if function is not None:
         inner = function if isinstance(function, Mapping) else vars(function)
-        yield tool_call_part(known.get("id"), str(inner.get("name") or ""), _parsed(inner.get("arguments")))
+        yield tool_call_part(
+            known.get("id"), str(inner.get("name") or ""), _arguments(inner.get("arguments"))
+        )
     elif name := known.get("tool_name") or known.get("name"):
         arguments = next((known[key] for key in ("tool_kwargs", "input", "args") if known.get(key)), None)
-        yield tool_call_part(known.get("tool_id") or known.get("id"), str(name), _parsed(arguments))
+        yield tool_call_part(known.get("tool_id") or known.get("id"), str(name), _arguments(arguments))
 
 
-def _parsed(arguments: Any) -> Any:
-    if not isinstance(arguments, str):
-        return plain(arguments)
-    try:
-        found = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return found if isinstance(found, dict) else arguments
+def _arguments(given: Any) -> Any:
+    return arguments_of(plain(given))
 
 
 def nodes_of(nodes: Any) -> list[dict[str, Any]]:
@@ -192,15 +188,11 @@ def plain(value: Any, depth: int = 0) -> Any:
         return value.response
     if hasattr(value, "response_gen"):  # a stream, which only its reader may read
         return None
-    if "Event" in kinds and hasattr(value, "items"):  # its own fields, and those it was made with beside them
-        return {key: plain(one, depth + 1) for key, one in [*_fields(value), *dict(value.items()).items()]}
-    if hasattr(type(value), "model_fields"):
-        return {key: plain(one, depth + 1) for key, one in _fields(value)}
+    known = model_fields(value)
+    if known is not None:
+        if "Event" in kinds and hasattr(value, "items"):  # what it was made with, beside its own fields
+            known += value.items()
+        return {key: plain(one, depth + 1) for key, one in known}
     if is_dataclass(value):
         return {one.name: plain(getattr(value, one.name, None), depth + 1) for one in fields(value)}
     return value
-
-
-def _fields(value: Any) -> list[tuple[str, Any]]:
-    hidden = {key for key, field in type(value).model_fields.items() if field.exclude}
-    return [(key, one) for key, one in list(vars(value).items()) if key not in hidden]

@@ -262,8 +262,10 @@ def _get(raw: Any, name: str) -> Any:
 def _plain(value: Any) -> Mapping[str, Any] | None:
     """Give a provider's object of numbers as a mapping."""
     if isinstance(value, Mapping):
+        # Asked of its class: pydantic 2.11 warns where it is asked of an object.
         return {
-            key: one if not hasattr(one, "model_fields") else dict(vars(one)) for key, one in value.items()
+            key: one if not hasattr(type(one), "model_fields") else dict(vars(one))
+            for key, one in value.items()
         }
     if value is None or not hasattr(type(value), "model_fields"):
         return None

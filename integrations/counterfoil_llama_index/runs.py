@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from counterfoil.adapters import tidy
 from counterfoil.recorder import UNSET
 from counterfoil.snapshot import Taken, snapshot
+from counterfoil.steps import status_of
 from counterfoil_llama_index import edges, failures, humans, tools
 from counterfoil_llama_index.context import facts_of_root
 from counterfoil_llama_index.messages import message_of, messages_of, plain
@@ -84,6 +85,7 @@ def run_begins(tracker: Tracker, entry: Entry, instance: Any, arguments: Mapping
     if event is None:  # nobody starts it: it goes on from a context that was saved
         facts["resuming"] = run.goes_on = True
         run.waited = humans.waiting_in(arguments.get("init_state"))
+        facts["questions"] = tuple(run.waited.values())
     if kind == "agent":
         name = tidy(agent_name(instance))
         tracker.begin(entry, "agent", name, **_conversation(event), **facts)
@@ -130,7 +132,7 @@ def run_ends(tracker: Tracker, entry: Entry, result: Any, error: BaseException |
     if run is None:
         return
     if error is not None:
-        if run.asks and failures.status_of(error) == "cancelled":
+        if run.asks and status_of(error) == "cancelled":
             _pauses(tracker, entry, run)
         else:
             tracker.fail(entry, error, stop_reason=failures.stop_reason(error))
@@ -276,7 +278,7 @@ def step_ends(tracker: Tracker, entry: Entry, result: Any, error: BaseException 
     elif error is not None:
         if run.turn is not None and entry.name in AGENT_STEPS:
             turn, run.turn = run.turn, None
-            tracker.recorder.fail(turn, error, status=failures.status_of(error))
+            tracker.recorder.fail(turn, error)
         tracker.begin_lazy(entry)
         tracker.fail(entry, error)
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterfoil.adapters import tidy
 from counterfoil.snapshot import text_of
+from counterfoil.steps import status_of
 from counterfoil_llama_index import edges, failures
 from counterfoil_llama_index.messages import plain
 from counterfoil_llama_index.naming import lineage
@@ -81,7 +82,7 @@ def tool_ends(
         tracker.end(entry, output=plain(result))
     else:
         kind = None
-        if failures.status_of(error) == "error":
+        if status_of(error) == "error":
             edges.asking_failed(tracker, step, error)
             if failures.is_bad_call(instance, _given(arguments), error):
                 kind = "InvalidArguments"

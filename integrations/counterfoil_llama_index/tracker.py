@@ -13,7 +13,6 @@ from llama_index_instrumentation.span import active_span_id
 
 from counterfoil import ids, inflight
 from counterfoil.inflight import InFlight, Trackers
-from counterfoil_llama_index import failures
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
     from counterfoil_llama_index.edges import Visits
     from counterfoil_llama_index.runs import Run
 
-__all__ = ["FRAMEWORK", "Entry", "Tracker", "late_parent", "trackers"]
+__all__ = ["FRAMEWORK", "Entry", "Tracker", "late_parents", "trackers"]
 
 FRAMEWORK: Final = "llama_index"
 
-#: The span whose streamed answer is being read in this context: LlamaIndex has lost it by then.
-late_parent: Final[ContextVar[str | None]] = ContextVar("counterfoil_llama_index_late", default=None)
+#: The spans whose streamed answers are being read in this context, outermost first: LlamaIndex has lost them by then.
+late_parents: Final[ContextVar[tuple[str, ...]]] = ContextVar("counterfoil_llama_index_late", default=())
 
 
 class Entry(inflight.Entry):
@@ -98,8 +97,9 @@ class Tracker(InFlight[Entry]):
             step = entry.step
         elif parent_id is not None:
             step = self.ended_root(parent_id)
-        if entry is None and step is None:
-            step = self._being_read()
+        reading, read = self._being_read()
+        if read is not None and (step is None or (read.open and read.started_ns > step.started_ns)):
+            entry, step = reading, read
         here = self.recorder.here()
         if step is None:
             return entry, here
@@ -107,12 +107,18 @@ class Tracker(InFlight[Entry]):
             return entry, here  # of the host's, or of another framework's, in between
         return entry, step.standing()
 
-    def _being_read(self) -> Step | None:
-        span_id = late_parent.get()
-        if span_id is None:
-            return None
-        entry = self.find(span_id)
-        return entry.step if entry is not None and entry.step is not None else self.ended_root(span_id)
+    def _being_read(self) -> tuple[Entry | None, Step | None]:
+        """Give the call of a model whose stream is being read, and its span; or the query's step, and None."""
+        for span_id in reversed(late_parents.get()):
+            call = self.find((span_id, "call"))
+            if call is not None and not call.ended:
+                return call.parent, call.step
+            entry = self.find(span_id)
+            step = entry.step if entry is not None else None
+            step = step if step is not None else self.ended_root(span_id)
+            if step is not None:
+                return None, step
+        return None, None
 
     def begin_lazy(self, entry: Entry) -> None:
         """Start the step of a collecting step that does something."""
@@ -149,7 +155,7 @@ class Tracker(InFlight[Entry]):
         """End the step of an entry by an exception, which may be a pause or a cancellation."""
         if entry.owns and entry.step is not None:
             entry.owns = False
-            self.recorder.fail(entry.step, error, status=failures.status_of(error), **said)
+            self.recorder.fail(entry.step, error, **said)
 
     def let_go(self, entry: Entry) -> None:
         """Forget what a run knew: questions that were never answered, agents that never came."""
@@ -159,14 +165,15 @@ class Tracker(InFlight[Entry]):
     def current(self) -> Step | None:
         """Give the step that LlamaIndex's own context says we are in."""
         entry = self.find(active_span_id.get())
-        if entry is None:
-            return None
-        self.begin_lazy(entry)
-        while entry is not None:
-            if entry.step is not None and entry.step.open:
-                return entry.step
+        if entry is not None:
+            self.begin_lazy(entry)
+        while entry is not None and (entry.step is None or not entry.step.open):
             entry = entry.parent
-        return None
+        step = entry.step if entry is not None else None
+        _, read = self._being_read()
+        if read is not None and read.open and (step is None or read.started_ns > step.started_ns):
+            return read
+        return step
 
 
 def _new_lock(tracker: Tracker) -> None:

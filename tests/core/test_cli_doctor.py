@@ -14,6 +14,7 @@ import cli_story
 from cli_story import environment, hanging, invoke, record
 from counterfoil import plugins
 from counterfoil.adapters import Adapter
+from counterfoil.events import Text
 from handmade_tape import SECOND, T0, Tape, run_id, step_id
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -164,8 +165,6 @@ def test_errors_of_our_own_are_a_problem(tmp_path):
 
 
 def test_an_error_of_long_ago_is_a_note(tmp_path):
-    from counterfoil.events import Text
-
     tape = Tape(tmp_path / "c.db")
     tape.event("trouble", t=T0, text=Text(place="the place", error_type="KeyError"), count=1)
     tape.event("exit", t=T0 + SECOND)
@@ -251,21 +250,68 @@ def adapters(monkeypatch, *given):
 def test_a_framework_that_is_installed_is_named_with_its_version(store, monkeypatch):
     adapters(monkeypatch, Adapter(name="clickish", requires=("click>=8,<99", "no-such>=1,<2"), attach="none"))
     check = doctor(store)["clickish"]
-    assert (check["level"], check["says"]) == ("ok", f"click {importlib.metadata.version('click')}.")
+    assert check["level"] == "ok"
+    assert check["says"] == (
+        f"click {importlib.metadata.version('click')}: no process that recorded here used it; "
+        "counterfoil.install() in a program, or `counterfoil run`, attaches to it."
+    )
 
 
-def test_a_version_that_is_not_supported_is_a_note(store, monkeypatch):
-    adapters(monkeypatch, Adapter(name="clickish", requires=("click>=1,<2",), attach="none"))
-    check = doctor(store)["clickish"]
-    assert check["level"] == "note"
-    assert "tested with click>=1,<2" in check["says"]
+@pytest.mark.parametrize("supported", ["click>=1,<2", "click>=90,<99"], ids=["too new", "too old"])
+def test_a_version_that_is_not_supported_is_a_note(store, monkeypatch, supported):
+    adapters(monkeypatch, Adapter(name="clickish", requires=(supported,), attach="none"))
+    told = json.loads(invoke("doctor", "--db", store, "--json").stdout)["checks"]
+    first, second = [check for check in told if check["name"] == "clickish"]
+    assert (first["level"], second["level"]) == ("note", "ok")
+    assert f"tested with {supported}" in first["says"]
 
 
-def test_a_framework_that_is_not_installed_is_not_named(store, monkeypatch):
+def test_a_framework_that_is_not_installed_is_said_to_be_so(store, monkeypatch):
     adapters(
         monkeypatch, Adapter(name="other", requires=("no-such>=1,<2",), attach="none", notes=lambda: ["x"])
     )
-    assert "other" not in doctor(store)
+    check = doctor(store)["other"]
+    assert (check["level"], check["says"]) == ("ok", "no-such is not installed for this Python.")
+
+
+@pytest.mark.parametrize(
+    ("state", "level", "says"),
+    [
+        ("attached", "ok", "is attached to it."),
+        ("waiting", "ok", "is to attach to it when it imports clicked, and has not."),
+        ("left out", "note", "imported it, but `only` left it out of counterfoil.install()."),
+        (
+            "unattached",
+            "note",
+            "imported it, but nothing attached to it; counterfoil.install() in a program, or `counterfoil run`, attaches to it.",
+        ),
+        ("failed: ImportError: no clicker", "problem", "could not attach to it: ImportError: no clicker"),
+    ],
+)
+def test_what_the_newest_process_says_of_a_framework(store, monkeypatch, state, level, says):
+    adapters(
+        monkeypatch, Adapter(name="clickish", requires=("click>=8,<99",), attach="none", imported="clicked")
+    )
+    for told in ("attached", state):
+        tape = Tape(store)
+        tape.event("attach", t=T0 + SECOND, text=Text(frameworks={"clickish": told}))
+        tape.exit(t=T0 + SECOND)
+    check = doctor(store)["clickish"]
+    version = importlib.metadata.version("click")
+    assert check["level"] == level
+    assert check["says"] == f"click {version}: process {os.getpid()} of 2023-11-14T22:13:20Z {says}"
+
+
+def test_who_passes_an_adapter_to_a_framework_himself_is_told_what_that_records(store, monkeypatch):
+    adapters(monkeypatch, Adapter(name="clickish", requires=("click>=8,<99",), attach="none"))
+    tape = Tape(store)
+    tape.start(run_id(1), step_id(1), t=T0, framework="clickish")
+    tape.end(run_id(1), step_id(1), t=T0 + 1)
+    tape.event("attach", t=T0 + SECOND, text=Text(frameworks={"clickish": "unattached"}))
+    tape.exit(t=T0 + SECOND)
+    check = doctor(store)["clickish"]
+    assert check["level"] == "ok"
+    assert "records what it passes the adapter to, and no more" in check["says"]
 
 
 def test_a_framework_s_own_ways_are_notes(store, monkeypatch):

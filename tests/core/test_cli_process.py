@@ -10,6 +10,8 @@ import pytest
 
 from cli_story import begin, command, environment, record
 
+pytestmark = pytest.mark.slow
+
 MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n"
 
 

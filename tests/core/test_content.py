@@ -3,7 +3,7 @@
 import pytest
 
 from counterfoil import content
-from counterfoil.content import Known, dict_message, parts_of, role_of
+from counterfoil.content import Known, arguments_of, dict_message, parts_of, role_of
 from counterfoil.events import message, text_part, tool_call_part, tool_response_part
 from counterfoil.snapshot import Taken
 
@@ -43,6 +43,11 @@ class TestMessages:
         call = {"id": "c1", "type": "function", "function": {"name": "refund", "arguments": '{"amount": 60}'}}
         said = dict_message({"role": "assistant", "content": "At once.", "tool_calls": [call]})
         assert said["parts"] == [text_part("At once."), tool_call_part("c1", "refund", {"amount": 60})]
+
+    def test_arguments_may_come_as_they_are_or_as_json(self):
+        assert arguments_of({"amount": 60}) == {"amount": 60}
+        assert arguments_of('{"amount": 60}') == {"amount": 60}
+        assert arguments_of(None) is None
 
     @pytest.mark.parametrize("arguments", ["", "{broken", "[1]", '"text"'])
     def test_arguments_that_are_no_json_object_stay_as_the_model_wrote_them(self, arguments):

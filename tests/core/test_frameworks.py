@@ -1,5 +1,8 @@
 """`counterfoil.install()` and `counterfoil run`: one line, or none, for every framework that a program uses."""
 
+import importlib
+import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +13,6 @@ import pytest
 import child
 import cli_story
 import counterfoil
-from counterfoil import plugins
 
 #: A framework of two lines, and its adapter.
 FRAMEWORK = "listener = None\ndef work(name):\n    if listener:\n        listener(name)\n"
@@ -157,9 +159,18 @@ class TestInstall:
         assert recorded(db) == [("blue", "carrier")]
 
     def test_the_adapters_of_this_suite_name_the_module_that_is_imported(self):
-        assert {adapter.module for adapter in plugins.collect_adapters() if adapter.name == "langchain"} <= {
-            "langchain_core"
+        found = {
+            adapter.name: adapter.module
+            for plugin in (child.ROOT / "integrations").glob("counterfoil_*/plugin.py")
+            for adapter in importlib.import_module(f"{plugin.parent.name}.plugin").register_adapters()
         }
+        assert found == {
+            "autogen": "autogen_agentchat",
+            "crewai": "crewai",
+            "langchain": "langchain_core",
+            "llama_index": "llama_index_instrumentation",
+        }
+        assert {name for name, module in found.items() if importlib.util.find_spec(module) is None} == set()
 
 
 @pytest.fixture
@@ -244,3 +255,73 @@ class TestRun:
         done = subprocess.run([sys.executable, app], capture_output=True, text=True, env=os.environ | env)
         assert (done.stdout, done.returncode) == ("worked\n", 3)
         assert done.stderr == f"counterfoil: {sys.executable} is not recorded: not here\n"
+
+
+class TestDoctor:
+    """What `counterfoil doctor` says of each framework after a process has recorded."""
+
+    @pytest.fixture
+    def doctor(self, site, db):
+        def says():
+            command = [sys.executable, "-c", "from counterfoil.cli import main; main()", "doctor", "--json"]
+            environment = cli_story.environment(**settings(site, COUNTERFOIL_DB=str(db)))
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+            checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+            return {name: (checks[name]["level"], checks[name]["says"]) for name in ("red", "blue")}
+
+        return says
+
+    @pytest.fixture
+    def process(self, site, db):
+        """A function that runs a program which records by itself too, and gives how `doctor` calls it."""
+
+        def run(*code):
+            lines = (*code, "import os", "with counterfoil.run('desk'): print(os.getpid())")
+            shown = child.run("\n".join(lines), db=db, **settings(site, DB=str(db)))
+            with counterfoil.open(db) as store:
+                (found,) = (one for one in store.processes() if str(one.pid) == shown.split()[-1])
+            return f"process {found.pid} of {found.started_at[:19]}Z"
+
+        return run
+
+    def test_none_used(self, process, doctor):
+        process("import counterfoil")
+        assert doctor() == {
+            "red": ("ok", "red-agents is not installed for this Python."),
+            "blue": ("ok", "blue-agents is not installed for this Python."),
+        }
+
+    def test_attached_and_not_imported(self, process, doctor):
+        called = process("import counterfoil", INSTALL, WORK)
+        assert doctor() == {
+            "red": ("ok", f"{called} is attached to it."),
+            "blue": ("ok", f"{called} is to attach to it when it imports blue_agents, and has not."),
+        }
+
+    def test_attached_after_the_first_event(self, process, doctor):
+        called = process("import counterfoil", "with counterfoil.run('before'): pass", INSTALL, WORK)
+        assert doctor()["red"] == ("ok", f"{called} is attached to it.")
+
+    def test_detached_at_the_end_it_was_attached(self, process, doctor):
+        called = process(
+            "import atexit, counterfoil", INSTALL, WORK, "atexit.register(counterfoil.uninstall)"
+        )
+        assert doctor()["red"] == ("ok", f"{called} is attached to it.")
+
+    def test_left_out(self, process, doctor):
+        called = process("import counterfoil", INSTALL.replace("quiet", "only='blue', quiet"), WORK)
+        assert doctor()["red"] == (
+            "note",
+            f"{called} imported it, but `only` left it out of counterfoil.install().",
+        )
+
+    def test_imported_and_nobody_asked(self, process, doctor):
+        called = process("import counterfoil", WORK)
+        level, says = doctor()["red"]
+        assert level == "note"
+        assert says.startswith(f"{called} imported it, but nothing attached to it; counterfoil.install()")
+
+    def test_the_adapter_failed(self, site, process, doctor):
+        (site / "counterfoil_red" / "attach.py").write_text("raise RuntimeError('wrong version')\n")
+        called = process("import counterfoil", INSTALL, WORK)
+        assert doctor()["red"] == ("problem", f"{called} could not attach to it: RuntimeError: wrong version")

@@ -63,6 +63,33 @@ def test_a_misspelt_capture_is_refused_as_recording_all_would_be_worse(db):
         recorder_at(db, capture="meta")
 
 
+def test_power_asked_for_once_holds(db):
+    assert recorder_at(db).durability == "process"
+    recorder_at(db, durability="power")
+    assert recorder_at(db, durability="process").durability == "power"
+
+
+def test_the_environment_says_what_is_to_be_outlived_where_the_call_does_not(db, tmp_path, monkeypatch):
+    monkeypatch.setenv("COUNTERFOIL_DURABILITY", "power")
+    assert recorder_at(db).durability == "power"
+    assert recorder_at(tmp_path / "other.db", durability="process").durability == "process"
+    assert recorder_at(tmp_path / "other.db").durability == "process"
+
+
+def test_a_misspelt_durability_is_refused(db):
+    with pytest.raises(ValueError, match="durability is 'process' or 'power', not 'fsync'"):
+        recorder_at(db, durability="fsync")
+
+
+def test_a_misspelt_durability_of_the_environment_is_said_and_taken_for_the_safer_one(
+    db, troubles, monkeypatch, caplog
+):
+    monkeypatch.setenv("COUNTERFOIL_DURABILITY", "fsync")
+    assert recorder_at(db).durability == "power"
+    assert troubles == {"COUNTERFOIL_DURABILITY": 1}
+    assert "it is 'process' or 'power', not 'fsync'; taken for 'power'" in caplog.text
+
+
 def test_whoever_attends_is_called_once_a_tape(db, monkeypatch):
     attended = []
     monkeypatch.setattr("counterfoil.pen._on_new_tape", [])

@@ -28,6 +28,7 @@ from counterfoil.snapshot import (
     Pieces,
     Taken,
     count_of,
+    model_fields,
     number_of,
     snapshot,
     text_of,
@@ -95,6 +96,18 @@ class Point:
 class Order(msgspec.Struct):
     total: float
     lines: list
+
+
+def test_a_model_s_fields_are_told_as_they_are_without_those_that_it_leaves_out():
+    class Account(Model):
+        model_fields: ClassVar = {
+            "owner": types.SimpleNamespace(exclude=None),
+            "key": types.SimpleNamespace(exclude=True),
+        }
+
+    owner = object()
+    assert model_fields(Account(owner=owner, key="k")) == [("owner", owner)]
+    assert model_fields(Point(1)) is None
 
 
 def test_what_json_knows_stays_as_it_is():

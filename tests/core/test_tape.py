@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 import child
-from counterfoil import guard, ids, tape
-from counterfoil.events import FORMAT, Head, encode
+from counterfoil import guard, tape
+from counterfoil.events import FORMAT
 from counterfoil.tape import Tape
 from tape_reading import lines, segments
+from tape_writing import counts, line, put
 
 
 @pytest.fixture
@@ -36,19 +37,6 @@ def written(db, writers):
     made = Tape(str(db), lambda: writers.append(1))
     yield made
     made.close()
-
-
-def line(number, size=0):
-    head = Head(k="trouble", t=ids.now_ns(), q=number, count=number, parts=("payload",) if size else ())
-    return encode(head) + (b'\t"' + b"x" * size + b'"' if size else b"") + b"\n"
-
-
-def put(written, number, size=0):
-    return written.write(line(number, size), written.begin())
-
-
-def counts(db):
-    return [one.head.count for one in lines(db, "trouble")]
 
 
 def is_locked(path):

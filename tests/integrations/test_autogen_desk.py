@@ -15,6 +15,8 @@ from support_desk.endpoint import Endpoint
 from support_desk.script import answer
 from support_desk.tickets import TICKETS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 DESK = [EXAMPLES / "support_desk" / "run.py", "--ticket", "all"]

@@ -20,8 +20,8 @@ from autogen_core.tools import BaseTool, FunctionTool, Workbench
 import counterfoil
 import counterfoil_autogen
 from autogen_apps import agent, asks, replay, search, team
-from counterfoil import guard
-from counterfoil_autogen import attach, classes, record
+from counterfoil import guard, patches
+from counterfoil_autogen import attach, record
 from outline import outline
 
 BASES = (BaseGroupChat, BaseChatAgent, ChatCompletionClient, BaseTool, Workbench, Memory)
@@ -42,7 +42,7 @@ def runs(path):
 
 def methods():
     """Give every attribute of every class that might be replaced."""
-    kinds = [kind for base in BASES for kind in classes._kinds(base)]
+    kinds = [kind for base in BASES for kind in patches._kinds(base)]
     return {(kind, name): value for kind in (*kinds, *OTHERS) for name, value in vars(kind).items()}
 
 

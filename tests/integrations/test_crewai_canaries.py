@@ -24,6 +24,8 @@ from counterfoil_crewai import CounterfoilListener
 from crewai_apps import agent, crew, model, search, task
 from support_desk.endpoint import Endpoint, Reply, Request, call
 
+pytestmark = pytest.mark.slow
+
 #: What `capture="metadata"` keeps: names and ids.
 NAMES = {"role", "crew name", "task name", "flow id", "run name", "session", "task", "label", "label's key"}
 

@@ -18,6 +18,8 @@ from support_desk.endpoint import Endpoint
 from support_desk.script import answer
 from support_desk.tickets import TICKETS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def db(db, monkeypatch):

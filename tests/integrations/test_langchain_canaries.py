@@ -27,6 +27,8 @@ from counterfoil_langchain import CounterfoilHandler
 from scripted_model import ScriptedModel, StreamingModel, says
 from support_desk.endpoint import Endpoint, Reply, Request, call
 
+pytestmark = pytest.mark.slow
+
 #: What `capture="metadata"` keeps: names and ids.
 NAMES = {"run name", "thread id", "task", "label", "label's key", "tag", "id of a document"}
 

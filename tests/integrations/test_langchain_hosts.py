@@ -21,6 +21,8 @@ from support_desk.langgraph_desk import build_desk
 from support_desk.script import answer
 from support_desk.tickets import TICKETS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def db(db, monkeypatch):

@@ -210,6 +210,45 @@ workflow outer
             ]
             assert [run.status for run in store.runs()] == ["ok", "ok", "ok"]
 
+    @pytest.mark.parametrize("by_id", [True, False])
+    def test_one_that_stays_open_through_two_pauses_is_answered_wherever_it_was_asked(
+        self, db, thread, by_id
+    ):
+        app = worker(("question", {"text": "ok?"}))
+        app.invoke(HI, thread)
+        (asked,) = app.invoke(None, thread)["__interrupt__"]
+        with counterfoil.open(db) as store:
+            assert [run.status for run in store.runs()] == ["waiting", "waiting"]
+        app.invoke(Command(resume={asked.id: "yes"} if by_id else "yes"), thread)
+        with counterfoil.open(db) as store:
+            third, second, first = store.runs()
+            assert [third.resumes, second.resumes, first.resumes] == [second.run_id, first.run_id, None]
+            assert {run.first_run_id for run in (third, second, first)} == {first.run_id}
+            assert [run.status for run in (third, second, first)] == ["ok", "ok", "ok"]
+            questions = [step for run in (first, second) for step in store.steps(run) if step.kind == "human"]
+            assert {(step.status, step.output, step.native_id) for step in questions} == {
+                ("ok", "yes", asked.id)
+            }
+            assert len(questions) == 2
+
+    def test_steps_of_the_user_s_own_around_the_question_wait_too(self, db, thread, monkeypatch):
+        monkeypatch.setenv("COUNTERFOIL_DB", str(db))
+
+        @counterfoil.tool
+        def form(state):
+            return {"messages": [("user", interrupt("ok?"))]}
+
+        app = graph((START, "check"), name="g", check=form, checkpointer=InMemorySaver())
+        app.invoke(HI, thread)
+        assert outline(db) == snapshot("""\
+workflow g waiting
+  task check waiting
+    tool form waiting
+    human human waiting
+run: waiting
+None -> human escalation requested native to a human\
+""")
+
     def test_a_pause_is_no_error(self, db, thread):
         worker(("question", {"text": "ok?"})).invoke(HI, thread)
         with counterfoil.open(db) as store:

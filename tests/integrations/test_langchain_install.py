@@ -15,9 +15,10 @@ from langchain.agents import create_agent
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.runnables import RunnableParallel
 from langchain_core.tools import tool
+from langgraph import types
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel import main as pregel
-from langgraph.types import Send, TracePolicy
+from langgraph.types import Send
 
 import counterfoil
 import counterfoil_langchain
@@ -278,9 +279,10 @@ agent worker error (SystemExit)
 run: error\
 """)
 
+    @pytest.mark.skipif(not hasattr(types, "TracePolicy"), reason="this LangGraph has no trace policies yet")
     def test_secrets_are_taken_out_whatever_the_trace_policy(self, db, config, tmp_path):
         secret = "sk-proj-" + "a1B2c3D4" * 5
-        hides = TracePolicy(process_inputs=lambda _: "hidden", process_outputs=lambda _: "hidden")
+        hides = types.TracePolicy(process_inputs=lambda _: "hidden", process_outputs=lambda _: "hidden")
         built = StateGraph(MessagesState)
         built.add_node("node", lambda state: {"messages": [("ai", f"key {secret}")]}, trace_policy=hides)
         built.add_edge(START, "node")
@@ -306,8 +308,8 @@ class TestVersions:
         adapters.warn_of_versions.cache_clear()
         assert [record.getMessage() for record in caplog.records] == snapshot(
             [
-                "langchain-core 9.1.0 is installed, but this version of counterfoil was tested with langchain-core>=0.3.80,<2: what it records may be incomplete.",
-                "langgraph 9.1.0 is installed, but this version of counterfoil was tested with langgraph>=0.6,<2: what it records may be incomplete.",
+                "langchain-core 9.1.0 is installed, but this version of counterfoil was tested with langchain-core>=1.4.9,<2: what it records may be incomplete.",
+                "langgraph 9.1.0 is installed, but this version of counterfoil was tested with langgraph>=1.2.5,<2: what it records may be incomplete.",
             ]
         )
 

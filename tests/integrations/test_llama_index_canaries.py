@@ -26,6 +26,8 @@ from counterfoil import Rule, guard
 from llama_index_apps import agent, answered, close_models, model, office, text
 from support_desk.endpoint import Endpoint, Reply, Request, call
 
+pytestmark = pytest.mark.slow
+
 #: What `capture="metadata"` keeps: names and ids.
 NAMES = {"agent name", "run name", "session", "task", "label", "label's key", "waiter"}
 

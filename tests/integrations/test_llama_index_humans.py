@@ -1,5 +1,6 @@
 """Questions to humans and their answers in LlamaIndex: in a tool, in a step, by the steps of a workflow, in a later run."""
 
+import asyncio
 import json
 
 import pytest
@@ -59,6 +60,17 @@ async def paused(work, **run):
     async for event in handler.stream_events():
         if isinstance(event, InputRequiredEvent):
             break
+    saved = json.dumps(handler.ctx.to_dict())
+    await handler.cancel_run()
+    with pytest.raises(WorkflowCancelledByUser):
+        await handler
+    return saved
+
+
+async def paused_again(work, saved):
+    """Go on from a saved context, give no answer, save it and stop once more."""
+    handler = work.run(ctx=Context.from_dict(work, json.loads(saved)))
+    await asyncio.sleep(0)  # let it begin
     saved = json.dumps(handler.ctx.to_dict())
     await handler.cancel_run()
     with pytest.raises(WorkflowCancelledByUser):
@@ -171,6 +183,37 @@ clerk -> human escalation abandoned native to a human\
         with counterfoil.open(db) as store:
             assert store.runs()[0].status == "ok"
 
+    async def test_steps_of_the_user_s_own_around_the_wait_wait_too(self, db, serve, monkeypatch):
+        monkeypatch.setenv("COUNTERFOIL_DB", str(db))
+
+        @counterfoil.tool
+        async def question(ctx):
+            with counterfoil.step("form"):
+                asked = InputRequiredEvent(prefix="Really?")
+                return (await ctx.wait_for_event(HumanResponseEvent, waiter_event=asked)).response
+
+        async def ask(ctx: Context) -> str:
+            """Ask."""
+            return await question(ctx)
+
+        script = in_turn(Reply(calls=[call("ask")]), Reply("Done."))
+        await answered(agent("clerk", model(serve(script)), ask).run("x"), "yes")
+        assert outline(db) == snapshot("""\
+agent clerk
+  llm OpenAI [clerk]
+  tool ask [clerk] waiting
+    tool question [clerk] waiting
+      other form [clerk] waiting
+    human human [clerk]
+  tool ask [clerk]
+    tool question [clerk]
+      other form [clerk]
+  llm OpenAI [clerk]
+clerk -> human escalation returned native to a human\
+""")
+        with counterfoil.open(db) as store:
+            assert store.runs()[0].errors == 0
+
 
 class TestInSteps:
     async def test_a_step_that_waits(self, db):
@@ -251,3 +294,88 @@ workflow AgentWorkflow
             saved = await paused(Waiting())
             assert await resumed(Waiting(), saved, "this") == "this"
         assert humans(db) == [({"prefix": "Which?"}, {"response": "this"}, "ok")]
+
+
+def chain(db):
+    """Give of every run, oldest first: the place in this list of the one that it resumes and of its first; its status."""
+    with counterfoil.open(db) as store:
+        runs = store.runs(all=True)[::-1]
+    at = {run.run_id: place for place, run in enumerate(runs)}
+    return [(at.get(run.resumes), at[run.first_run_id], run.status) for run in runs]
+
+
+def ask_each_time(request):
+    """Script an agent that asks, and is done once it was answered."""
+    return Reply("Shipped.") if request.results else Reply(calls=[call("approve", what="ship")])
+
+
+#: What another process does, to which the saved context was brought.
+GO_ON = """
+import asyncio, json
+from pathlib import Path
+from types import SimpleNamespace
+from llama_index.core.workflow import Context, HumanResponseEvent
+import counterfoil_llama_index
+from llama_index_apps import agent, approve, close_models, model
+
+async def main():
+    clerk = agent("clerk", model(SimpleNamespace(url={url!r})), approve)
+    handler = clerk.run(ctx=Context.from_dict(clerk, json.loads(Path({saved!r}).read_text())))
+    handler.ctx.send_event(HumanResponseEvent(response="yes"))
+    await handler
+    await close_models()
+
+counterfoil_llama_index.install(quiet=True)
+asyncio.run(main())
+"""
+
+
+class TestResumedWithoutASession:
+    async def test_a_later_run_of_the_same_question_brings_the_answer(self, db, serve):
+        clerk = agent("clerk", model(serve(ASKS)), approve)
+        saved = await paused(clerk, user_msg="Ship it")
+        assert chain(db) == [(None, 0, "waiting")]
+        await resumed(clerk, saved, "yes")
+        assert chain(db) == [(None, 0, "ok"), (0, 0, "ok")]
+        assert humans(db) == [({"prefix": "May I ship?"}, {"response": "yes"}, "ok")]
+
+    async def test_in_another_process(self, db, serve, child, tmp_path):
+        endpoint = serve(ASKS)
+        saved = await paused(agent("clerk", model(endpoint), approve), user_msg="Ship it")
+        (tmp_path / "saved.json").write_text(saved)
+        child(GO_ON.format(url=endpoint.url, saved=str(tmp_path / "saved.json")))
+        assert chain(db) == [(None, 0, "ok"), (0, 0, "ok")]
+        assert humans(db) == [({"prefix": "May I ship?"}, {"response": "yes"}, "ok")]
+        with counterfoil.open(db) as store:
+            assert len(store.processes()) == 2
+
+    async def test_the_same_waiter_of_two_is_told_by_its_call(self, db, serve):
+        clerk = agent("clerk", model(serve(ask_each_time)), approve)
+        first = await paused(clerk, user_msg="Ship one")
+        await paused(clerk, user_msg="Ship two")
+        await resumed(clerk, first, "yes")
+        assert chain(db) == [(None, 0, "ok"), (None, 1, "waiting"), (0, 0, "ok")]
+
+    async def test_where_two_wait_with_the_same_question_it_resumes_neither(self, db):
+        saved = await paused(Waiting())
+        await paused(Waiting())
+        assert await resumed(Waiting(), saved, "this") == "this"
+        assert chain(db) == [(None, 0, "waiting"), (None, 1, "waiting"), (None, 2, "ok")]
+
+    async def test_steps_that_ask_in_words_cannot_be_told(self, db):
+        saved = await paused(Questionnaire())
+        assert await resumed(Questionnaire(), saved, "Ada") == "Hello Ada"
+        assert chain(db) == [(None, 0, "waiting"), (None, 1, "ok")]
+
+
+class TestTwoPauses:
+    @pytest.mark.parametrize("session", ["ticket-7", None])
+    async def test_the_answer_reaches_the_question_of_the_first_run(self, db, serve, session):
+        clerk = agent("clerk", model(serve(ASKS)), approve)
+        with record(db, session=session):
+            saved = await paused(clerk, user_msg="Ship it")
+            saved = await paused_again(clerk, saved)
+            assert chain(db) == [(None, 0, "waiting"), (0, 0, "waiting")]
+            await resumed(clerk, saved, "yes")
+        assert chain(db) == [(None, 0, "ok"), (0, 0, "ok"), (1, 0, "ok")]
+        assert humans(db) == [({"prefix": "May I ship?"}, {"response": "yes"}, "ok")]

@@ -261,6 +261,7 @@ class TestHost:
         assert runs(db) == []
 
 
+@pytest.mark.slow
 class TestNotebook:
     CELL = """
         import asyncio
@@ -292,6 +293,7 @@ class TestNotebook:
             assert shapes(store) == [WHOLE] * 3
 
 
+@pytest.mark.slow
 class TestWorkers:
     def test_workers_forked_from_a_process_that_records_each_have_a_tape(self, db, child):
         child(

@@ -20,6 +20,8 @@ import cli_story
 from counterfoil.recorder import Recorder
 from outline import outline, outlines
 
+pytestmark = pytest.mark.slow
+
 PAGE = (child.ROOT / "docs" / "adapters.md").read_text()
 FILES = dict(re.findall(r"(?ms)^<!-- file: (\S+) -->\n```\w+\n(.*?)^```$", PAGE))
 DESK = FILES["desk.py"]
