@@ -1,171 +1,18 @@
 """Processes that end badly: what a call of the recorder has returned from is in the store, once, when it is next opened."""
 
-import os
 import random
 import signal
-import sqlite3
 import time
 from collections import Counter
-from contextlib import closing
 from textwrap import dedent
 
 import pytest
 
 import child
 import counterfoil
-from counterfoil.store.seal import verify_chain
+from acknowledged import assert_the_store_is_whole, assert_what_was_told_is_there_once
 
-#: Records with all of the public API from three threads, rotates its tape every few hundred events, and writes a line to
-#: its output once a call of the recorder has returned.
-AGENTS = """
-    import os, sys, threading
-    import counterfoil
-    from counterfoil import tape
-    from counterfoil.recorder import Recorder
-
-    tape.ROTATE_BYTES = 60_000
-
-    def acknowledging(name, told):
-        inner = getattr(Recorder, name)
-        def call(self, *args, **more):
-            made = inner(self, *args, **more)
-            assert self.dropped == 0
-            os.write(1, f"{name} {told(made, *args)}\\n".encode())
-            return made
-        setattr(Recorder, name, call)
-
-    acknowledging("start", lambda made, *_: made.step_id)
-    acknowledging("end", lambda _, step, *__: step.step_id)
-    acknowledging("access", lambda _, step, *__: step.step_id)
-    acknowledging("handoff", lambda made, *_: made.handoff_id)
-
-    @counterfoil.tool(reads="kb")
-    def search(question):
-        counterfoil.access("crm", query=question, items=["c1", "c2"])
-        return "x" * 500
-
-    @counterfoil.agent
-    def billing(question):
-        return search(question)
-
-    @counterfoil.agent
-    def triage(question):
-        with counterfoil.step("model", kind="llm", input=question) as span:
-            span.set(usage=counterfoil.Usage(10, 5), model="m", output="ask billing")
-        counterfoil.handoff("billing", mode="escalation", reason=question)
-        return billing(question)
-
-    def serve(name):
-        number = 0
-        while True:
-            number += 1
-            with counterfoil.run(name, task="ticket", session=f"{name} {number}", labels={"n": str(number)}):
-                triage(f"question {number}")
-
-    def keep_draining():
-        while True:
-            counterfoil.flush(timeout=5)
-
-    threads = [threading.Thread(target=serve, args=(f"desk {n}",), daemon=True) for n in range(3)]
-    if "drain" in sys.argv:
-        threads.append(threading.Thread(target=keep_draining, daemon=True))
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-"""
-
-
-class Doomed:
-    """A process that records until it is killed, and what it has acknowledged."""
-
-    def __init__(self, db, *arguments):
-        self._process = child.start(AGENTS, *arguments, db=db, stderr=None)
-        self.pid = self._process.pid
-        self.told = Counter()
-
-    def read(self, acknowledgements=None):
-        """Take so many acknowledgements; None: all that come until the process is gone."""
-        while acknowledgements is None or acknowledgements > 0:
-            line = self._process.stdout.readline()
-            if not line.endswith("\n"):
-                assert acknowledgements is None, "the process ended by itself"
-                return
-            self.told[line.rstrip()] += 1
-            if acknowledgements is not None:
-                acknowledgements -= 1
-
-    def kill(self, how=signal.SIGKILL):
-        os.kill(self.pid, how)
-        self.read()
-        self._process.stdin.close()
-        self._process.stdout.close()
-        assert self._process.wait(child.SECONDS) == -how
-
-
-@pytest.fixture
-def db(tmp_path):
-    return tmp_path / "x.db"
-
-
-@pytest.fixture
-def doomed(db):
-    """Give a function that starts a process that records to `db`; none outlives the test."""
-    started = []
-
-    def start(*arguments):
-        started.append(Doomed(db, *arguments))
-        return started[-1]
-
-    yield start
-    for one in started:
-        if one._process.poll() is None:
-            one.kill()
-
-
-def written_by(store, pid):
-    """Give the events of a process: kind, step, handoff, status, and the process's own number."""
-    _, rows = store.sql(
-        """SELECT e.kind, e.step_id, json_extract(e.head, '$.handoff'), json_extract(e.head, '$.status'),
-          w.writer || ' ' || json_extract(e.head, '$.q')
-        FROM events e JOIN tapes USING (tape_id) JOIN writers w USING (writer_id) WHERE w.writer LIKE ?""",
-        (f"%-{pid}-%",),
-    )
-    return rows
-
-
-def assert_what_was_told_is_there_once(store, process):
-    """Compare what a process that is gone acknowledged with what the store holds; give how its steps ended."""
-    events = written_by(store, process.pid)
-    numbers = Counter(number for *_, number in events)
-    assert set(numbers.values()) == {1}
-    there = Counter(f"{kind} {step}" for kind, step, *_ in events)
-    there += Counter(f"handoff {handoff}" for kind, _, handoff, status, _ in events if status == "requested")
-    missing = {line: count for line, count in process.told.items() if there[line] < count}
-    assert missing == {}
-    assert {line for line, count in there.items() if line.startswith(("start", "end")) and count > 1} == set()
-    _, rows = store.sql(
-        "SELECT step_id, status FROM steps JOIN processes p USING (process_id) WHERE p.pid = ?",
-        (process.pid,),
-    )
-    statuses = dict(rows)
-    assert len(rows) == len(statuses)
-    assert set(statuses.values()) <= {"ok", "interrupted"}
-    assert {statuses[line.split()[1]] for line in process.told if line.startswith("end")} <= {"ok"}
-    return Counter(statuses.values())
-
-
-def assert_the_store_is_whole(db, store):
-    with closing(sqlite3.connect(db)) as connection:
-        assert verify_chain(connection) is None
-    assert store.troubles() == []
-    # A write(2) of several pages may be cut by the kill: its call had not returned.
-    assert {one.reason for one in store.quarantine()} <= {"the last line is torn"}
-    assert store.undrained_bytes == 0
-    _, ((steps, runs, open_steps),) = store.sql("SELECT sum(steps), count(*), sum(open_steps) FROM runs")
-    _, ((counted,),) = store.sql("SELECT count(*) FROM steps")
-    assert (counted, runs) == (steps, len(store.runs(all=True, limit=None)))
-    assert open_steps == 0
+WRITERS = 8
 
 
 def kill_at_random(db, doomed, kills, *arguments):
@@ -173,15 +20,15 @@ def kill_at_random(db, doomed, kills, *arguments):
     print(f"seed {seed}")  # shown where the test fails
     chance = random.Random(seed)
     ended = Counter()
-    for _ in range(kills // 2):
-        pair = [doomed(*arguments), doomed(*arguments)]
-        for one in pair:
-            one.read(1 + chance.randrange(chance.choice([10, 400])))
-        for one in pair:
+    for _ in range(kills // WRITERS):
+        writers = [doomed(*arguments) for _ in range(WRITERS)]
+        chance.shuffle(writers)
+        for one in writers:
+            one.read(1 + chance.randrange(chance.choice([10, 200])))
             time.sleep(chance.random() * 0.02)
             one.kill()
         with counterfoil.open(db) as store:
-            for one in pair:
+            for one in writers:
                 ended += assert_what_was_told_is_there_once(store, one)
     with counterfoil.open(db) as store:
         assert_the_store_is_whole(db, store)
@@ -190,22 +37,34 @@ def kill_at_random(db, doomed, kills, *arguments):
     assert ended["ok"] > 0
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(200, marks=pytest.mark.stress)])
-def test_what_was_acknowledged_is_there_once_after_a_kill_at_any_moment(db, doomed, kills):
+@pytest.mark.parametrize("kills", [16, pytest.param(1_000, marks=pytest.mark.stress)])
+def test_what_eight_writers_acknowledged_is_there_once_after_a_kill_at_any_moment(db, doomed, kills):
     kill_at_random(db, doomed, kills)
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.stress)])
-def test_a_writer_killed_while_it_drains_loses_nothing_and_stores_nothing_twice(db, doomed, kills):
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=pytest.mark.stress)])
+def test_writers_killed_while_they_drain_lose_nothing_and_store_nothing_twice(db, doomed, kills):
     kill_at_random(db, doomed, kills, "drain")
 
 
-def test_an_end_by_sigterm_is_like_any_other(db, doomed):
-    process = doomed()
-    process.read(500)
-    process.kill(signal.SIGTERM)
+ENDS = {
+    "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+    "os._exit": ("os._exit(3)", 3),
+    "a segmentation fault": ("import ctypes; ctypes.string_at(0)", -signal.SIGSEGV),
+    "abort": ("os.abort()", -signal.SIGABRT),
+    "its place taken by another program": ("os.execv('/bin/true', ['true'])", 0),
+}
+
+
+@pytest.mark.parametrize(("deed", "status"), ENDS.values(), ids=ENDS.keys())
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_what_was_acknowledged_outlives_every_end_of_its_process(db, doomed, deed, status, durability):
+    limits = "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "
+    process = doomed("end", limits + deed, COUNTERFOIL_DURABILITY=durability)
+    process.read(200)
+    assert process.end() == status
     with counterfoil.open(db) as store:
-        assert assert_what_was_told_is_there_once(store, process)["interrupted"] > 0
+        assert_what_was_told_is_there_once(store, process)
         assert_the_store_is_whole(db, store)
 
 
@@ -355,9 +214,12 @@ def test_multiprocessing_children_lose_nothing(db, tmp_path, method):
     assert {one.split(": ")[1] for one in steps(db)} == {"ok"}
 
 
-def test_forks_while_threads_record_and_drain_lose_nothing(db):
+@pytest.mark.parametrize("durability", ["process", "power"])
+@pytest.mark.parametrize("forks", [6, pytest.param(200, marks=pytest.mark.stress)])
+def test_a_storm_of_forks_while_threads_record_and_drain_loses_nothing(db, forks, durability):
+    """A fork in the midst of a write, a sync, a rotation or a transaction leaves no lock behind that nobody opens."""
     code = """
-        import os, threading
+        import os, sys, threading
         import counterfoil
         from counterfoil import tape
         tape.ROTATE_BYTES = 200_000
@@ -374,22 +236,32 @@ def test_forks_while_threads_record_and_drain_lose_nothing(db):
         threads.append(threading.Thread(target=keep_draining))
         for one in threads:
             one.start()
-        for number in range(6):
-            pid = os.fork()
-            if pid == 0:
-                for _ in range(20):
-                    with counterfoil.run("forked"), counterfoil.step("of forked"):
-                        pass
-                recorder, = counterfoil.recorder.all_recorders()
-                os._exit(recorder.dropped)
-            assert os.waitpid(pid, 0)[1] == 0
+        def record_in_child(grandchildren):
+            for _ in range(10):
+                with counterfoil.run("forked"), counterfoil.step("of forked"):
+                    pass
+            if grandchildren and os.fork() == 0:
+                record_in_child(0)
+            elif grandchildren:
+                assert os.wait()[1] == 0
+            recorder, = counterfoil.recorder.all_recorders()
+            os._exit(recorder.dropped)
+        left = int(sys.argv[1])
+        while left:
+            storm = min(left, 3)
+            left -= storm
+            for _ in range(storm):
+                if os.fork() == 0:
+                    record_in_child(1)
+            for _ in range(storm):
+                assert os.wait()[1] == 0
         stop.set()
         for one in threads:
             one.join()
     """
-    child.run(code, db=db, stderr=None)
+    child.run(code, forks, db=db, stderr=None, COUNTERFOIL_DURABILITY=durability)
     told = Counter(steps(db))
-    assert told["None > forked: ok"] == told["forked > of forked: ok"] == 6 * 20
+    assert told["None > forked: ok"] == told["forked > of forked: ok"] == forks * 20
     for name in ("thread 0", "thread 1"):
         assert told[f"None > {name}: ok"] == told[f"{name} > of {name}: ok"] > 0
     assert len(told) == 6
