@@ -14,7 +14,7 @@ from counterfoil.guard import guarded, report
 from counterfoil.handoffs import Handoff
 from counterfoil.pen import UNSET, Pen, each
 from counterfoil.snapshot import Taken, count_of, text_of
-from counterfoil.steps import Step, raised_here, status_of
+from counterfoil.steps import PYTHON, Step, raised_here, status_of
 from counterfoil.turns import Turn
 from counterfoil.wrapped import Told
 
@@ -156,7 +156,18 @@ class Lifecycle:
             step.arguments_json = taken
         elif kind == "agent":
             self._settle(handoffs.agent_started, step)
+        if resuming and parent is not None:
+            self._resume_around(parent, now)
         return step
+
+    def _resume_around(self, step: Step, now: int) -> None:
+        """Say of the run that it resumes another one, where all that stands above is `counterfoil.run` and its steps."""
+        above = [step, *step.above()]
+        if all(one.framework == PYTHON for one in above):
+            root = above[-1]
+            self._put(
+                {"k": "amend", "t": now, "run": root.run_id, "step": root.step_id, "resuming": True}, None
+            )
 
     @guarded
     def amend(

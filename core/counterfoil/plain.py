@@ -17,6 +17,7 @@ from counterfoil.guard import guarded, report
 from counterfoil.recorder import UNSET
 from counterfoil.snapshot import Pieces, text_of
 from counterfoil.spans import Block, Span, places
+from counterfoil.steps import PYTHON
 
 if TYPE_CHECKING:
     import os
@@ -30,8 +31,6 @@ __all__ = ["access", "agent", "handoff", "run", "score", "step", "tool", "tracep
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound="Callable[..., Any]")
-
-FRAMEWORK = "python"
 
 
 def run(
@@ -55,7 +54,7 @@ def run(
         return recorder.start(
             "workflow",
             name,
-            framework=FRAMEWORK,
+            framework=PYTHON,
             parent=place,
             under=context.parse_traceparent(traceparent) if traceparent and place is None else None,
             task=task,
@@ -80,7 +79,7 @@ def step(
     """
 
     def start(recorder: Recorder, place: Step | None) -> Step:
-        return recorder.start(kind, name, framework=FRAMEWORK, parent=place, input=input)
+        return recorder.start(kind, name, framework=PYTHON, parent=place, input=input)
 
     return Span(Block(db, start))
 
@@ -142,7 +141,7 @@ def _recorded(inner: F, kind: str, name: str | None, extra: dict[str, Any], read
     def block(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Block:
         def start(recorder: Recorder, place: Step | None) -> Step:
             arguments = _named(signature, args, kwargs)
-            begun = recorder.start(kind, called, framework=FRAMEWORK, parent=place, input=arguments, **extra)
+            begun = recorder.start(kind, called, framework=PYTHON, parent=place, input=arguments, **extra)
             for source in sources:
                 recorder.access(begun, source)
             return begun

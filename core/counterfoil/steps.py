@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from counterfoil.turns import Turn
     from counterfoil.wrapped import Told
 
-__all__ = ["Step", "control_flow", "raised_here", "status_of"]
+__all__ = ["PYTHON", "Step", "control_flow", "raised_here", "status_of"]
+
+#: What no framework records: `counterfoil.run` and the like.
+PYTHON: Final = "python"
 
 _json: Final = msgspec.json.Decoder()
 

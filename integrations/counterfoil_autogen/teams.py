@@ -37,11 +37,11 @@ def begins(
             team.name,
             native_id=run.team_id,
             session=(session or run.team_id) if alone else None,
-            resuming=alone and answer is not None,
+            resuming=answer is not None,
             **_task(task),
         )
         edges.arrived(above, scope, native=isinstance(above, Turn) and above.asks_team)
-        if alone and answer is not None:
+        if answer is not None:
             recorder.answers(scope.step, [{"id": None, "value": answer, "status": None, "comment": None}])
     if not run.scopes:
         return None

@@ -153,3 +153,15 @@ class TestHandoff:
         assert humans(db) == [("I need the order id.", "A-17", "ok")]
         with counterfoil.open(db) as store:
             assert {run.session_id for run in store.runs()} == {"customer-7"}
+
+    async def test_the_runs_may_stand_in_counterfoil_runs_of_one_session(self, db):
+        first, second = helpline(asks(("transfer_to_user", {}))), helpline("bye")
+        with counterfoil.run("desk", session="customer-7", db=db):
+            await first.run(task="x")
+        await second.load_state(await first.save_state())
+        with counterfoil.run("desk", session="customer-7", db=db):
+            await second.run(task=HandoffMessage(source="user", target="ann", content="A-17"))
+        assert humans(db) == [("I need the order id.", "A-17", "ok")]
+        with counterfoil.open(db) as store:
+            later, earlier = store.runs()
+        assert (later.resumes, earlier.status) == (earlier.run_id, "ok")

@@ -86,6 +86,16 @@ agent worker
             # The paused attempt is not counted, the second one is.
             assert [(one.call_id, one.status) for one in store.tool_calls()] == [("call1", "ok")]
 
+    def test_the_runs_may_stand_in_counterfoil_runs_of_one_session(self, db, thread):
+        app = worker(("question", {"text": "ok?"}))
+        for given in (HI, Command(resume="yes")):
+            with counterfoil.run("desk", session="customer-7", db=db):
+                app.invoke(given, thread)
+        with counterfoil.open(db) as store:
+            later, earlier = store.runs()
+            human = next(step for step in store.steps(earlier) if step.kind == "human")
+        assert (later.resumes, earlier.status, human.output) == (earlier.run_id, "ok", "yes")
+
     def test_create_react_agent_is_the_same_agent_when_it_goes_on(self, db, thread):
         with pytest.warns(DeprecationWarning, match="create_react_agent has been moved"):
             app = create_react_agent(
