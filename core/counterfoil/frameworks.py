@@ -12,7 +12,7 @@ from counterfoil.adapters import Adapter, say_where
 from counterfoil.guard import guarded
 from counterfoil.imports import forget, when_imported
 from counterfoil.plugins import collect_adapters
-from counterfoil.recorder import all_recorders, recorder_at
+from counterfoil.recorder import all_recorders, choose_store, recorder_at
 from counterfoil.snapshot import text_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def install(
     No framework is imported for it: one that is not there yet is attached to when the application imports it. `only`
     names the frameworks wanted (`langchain`, `crewai`, ...). `db` is the store's path, else `$COUNTERFOIL_DB`, else
     `counterfoil.db` here; its absolute path is printed once, to stderr, unless `quiet` or `$COUNTERFOIL_QUIET`.
+    A `db` named here is also the store of `counterfoil.run` and the like where they name none.
 
     With `durability="power"` what is recorded outlives a loss of power, not the process alone (docs/durability.md).
 
@@ -55,6 +56,8 @@ def install(
     wanted = _chosen(only)
     redactors = tuple(redactors)
     recorder = recorder_at(db, capture=capture, redactors=redactors, durability=durability)
+    if db is not None:
+        choose_store(recorder.path)  # counterfoil.run and the like belong with it
     say_where(recorder.path, quiet=quiet)
     with _lock:
         for adapter in wanted:
@@ -81,6 +84,7 @@ def _attaching(adapter: Adapter, path: str, **options: Any) -> Callable[[], None
 
 def uninstall() -> None:
     """Stop recording what `install` attached to. May be called again, also when nothing is installed."""
+    choose_store(None)
     with _lock:
         for name in tuple(_wanted):
             adapter = _wanted[name][0]

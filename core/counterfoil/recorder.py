@@ -33,11 +33,14 @@ __all__ = [
     "Step",
     "Usage",
     "all_recorders",
+    "choose_store",
     "on_first_event",
     "recorder_at",
     "store_path",
 ]
 
+#: The store of whoever names none; see `choose_store`.
+_chosen: str | None = None
 DURABILITIES: Final = ("process", "power")
 #: Of one access; more are left out.
 LIMIT_ITEMS = 5_000
@@ -325,9 +328,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
+def choose_store(path: str | None) -> None:
+    """Name the store of whoever names none in this process; None takes that back."""
+    global _chosen
+    _chosen = path
+
+
 def store_path(db: str | os.PathLike[str] | None = None) -> str:
-    """Give the absolute path of the store: `db`, else `$COUNTERFOIL_DB`, else `counterfoil.db` here."""
-    chosen = os.fsdecode(db or os.environ.get("COUNTERFOIL_DB") or "counterfoil.db")
+    """Give the absolute path of the store: `db`, else the chosen one, else `$COUNTERFOIL_DB`, else `counterfoil.db` here."""
+    chosen = os.fsdecode(db or _chosen or os.environ.get("COUNTERFOIL_DB") or "counterfoil.db")
     return os.path.realpath(os.path.expanduser(chosen))
 
 

@@ -40,6 +40,21 @@ def register_adapters():
 """
 
 
+def test_the_store_named_to_install_is_that_of_runs_that_name_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("COUNTERFOIL_DB", str(tmp_path / "other.db"))
+    counterfoil.install(tmp_path / "named.db", quiet=True)
+    try:
+        with counterfoil.run("inside"):
+            pass
+    finally:
+        counterfoil.uninstall()
+    with counterfoil.run("after"):
+        pass
+    for name, ran in (("named.db", "inside"), ("other.db", "after")):
+        with counterfoil.open(tmp_path / name) as store:
+            assert [run.name for run in store.runs(all=True)] == [ran]
+
+
 @pytest.fixture
 def site(tmp_path):
     """A folder with two frameworks, `red_agents` and `blue_agents`, and an adapter for each, as pip would install them."""

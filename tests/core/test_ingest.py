@@ -265,6 +265,21 @@ def test_a_question_to_a_human_outlives_the_process_when_its_run_had_ended(path)
     assert rows(path, "SELECT status FROM runs ORDER BY run_id") == [("waiting",), ("interrupted",)]
 
 
+@pytest.mark.parametrize("early", [True, False], ids=["read at once", "read later"])
+def test_a_question_goes_with_its_process_when_that_ended_before_its_run_whenever_the_tapes_are_read(
+    path, early
+):
+    asked, root = Tape(path), Tape(path)
+    root.start(run_id(1), step_id(1), t=T0 + 1, kind="workflow")
+    asked.start(run_id(1), step_id(2), t=T0 + 2, parent=step_id(1), kind="human")
+    asked.exit(t=T0 + 3)
+    if early:
+        drain(path)
+    root.end(run_id(1), step_id(1), t=T0 + 4)
+    drain(path)
+    assert statuses(path) == ["ok", "interrupted"]
+
+
 def test_a_segment_in_use_or_unread_stops_its_writer_from_being_taken_for_dead(path):
     """The lock is tried before the listing is read again: a writer that rotated meanwhile is alive."""
     tape = Tape(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from counterfoil.events import Head, Text
 from counterfoil.store import tapes
 from counterfoil.store.sealing import Made
+from counterfoil.store.steps import RANKS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -81,7 +82,8 @@ def is_old(path: str) -> bool:
 def events(db: sqlite3.Connection, writers: Iterable[int]) -> Iterator[list[Made]]:
     """Give, for each of `writers` that are dead or have ended, what is to be said about it and its open steps.
 
-    A human step whose run's root had ended stays: the question outlives the process that asked it.
+    A human step whose run's root had ended by then stays: the question outlives the process that asked it. By then is
+    by the process's last event, so that it does not matter when the tapes are read.
     """
     for writer_id in writers:
         row = db.execute(
@@ -100,9 +102,10 @@ def events(db: sqlite3.Connection, writers: Iterable[int]) -> Iterator[list[Made
         open_steps = db.execute(
             """SELECT s.step_id, s.run_id FROM t_steps s LEFT JOIN t_runs r ON r.run_id = s.run_id
             LEFT JOIN t_steps root ON root.step_id = r.root_id
-            WHERE s.writer_id = ? AND s.end_rank = 0 AND NOT (s.kind IS 'human' AND coalesce(root.end_rank, 0) > 0)
+            WHERE s.writer_id = ? AND s.end_rank = 0
+              AND NOT (s.kind IS 'human' AND coalesce(root.end_rank, 0) > ? AND root.ended_ns <= ?)
             ORDER BY s.started_ns, s.step_id""",
-            (writer_id,),
+            (writer_id, RANKS["gone"], last_ns),
         )
         made += [
             Made(Head(k="gone", t=last_ns, q=0, run=run_id, step=step_id, status="interrupted"))
