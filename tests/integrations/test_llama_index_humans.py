@@ -5,6 +5,8 @@ import json
 
 import pytest
 from inline_snapshot import snapshot
+from llama_index.core.llms import ChatMessage
+from llama_index.core.storage.chat_store import SimpleChatStore
 from llama_index.core.workflow import (
     Context,
     HumanResponseEvent,
@@ -14,6 +16,7 @@ from llama_index.core.workflow import (
     Workflow,
     step,
 )
+from pydantic_core import PydanticSerializationError
 from workflows.errors import WorkflowCancelledByUser
 
 import counterfoil
@@ -25,6 +28,21 @@ from support_desk.endpoint import Reply, call, in_turn
 pytestmark = pytest.mark.usefixtures("llama_index")
 
 ASKS = in_turn(Reply(calls=[call("approve", what="ship")]), Reply("Shipped."))
+
+
+def memory_is_kept():
+    """Tell whether a saved context holds an agent's memory: without it no agent goes on, recorded or not."""
+    try:
+        SimpleChatStore(store={"chat_history": [ChatMessage("x")]}).model_dump()
+    except PydanticSerializationError:
+        return False
+    return True
+
+
+needs_memory = pytest.mark.skipif(
+    not memory_is_kept(),
+    reason="this LlamaIndex saves no agent's memory beside this pydantic (0.14.25 beside 2.14)",
+)
 
 
 class Questionnaire(Workflow):
@@ -239,6 +257,7 @@ None -> human escalation returned native to a human\
 
 
 class TestResumed:
+    @needs_memory
     async def test_a_later_run_brings_the_answer(self, db, serve):
         llm = model(serve(ASKS))
         desk = office(agent("clerk", llm, approve), agent("boss", llm))
@@ -273,6 +292,7 @@ workflow AgentWorkflow
             (one,) = store.tool_calls()
             assert (one.result, one.run_id) == ("ship: yes", second.run_id)
 
+    @needs_memory
     async def test_an_agent_by_itself(self, db, serve):
         clerk = agent("clerk", model(serve(ASKS)), approve)
         with record(db, session="ticket-7"):
@@ -331,6 +351,7 @@ asyncio.run(main())
 
 
 class TestResumedWithoutASession:
+    @needs_memory
     async def test_a_later_run_of_the_same_question_brings_the_answer(self, db, serve):
         clerk = agent("clerk", model(serve(ASKS)), approve)
         saved = await paused(clerk, user_msg="Ship it")
@@ -339,6 +360,7 @@ class TestResumedWithoutASession:
         assert chain(db) == [(None, 0, "ok"), (0, 0, "ok")]
         assert humans(db) == [({"prefix": "May I ship?"}, {"response": "yes"}, "ok")]
 
+    @needs_memory
     async def test_in_another_process(self, db, serve, child, tmp_path):
         endpoint = serve(ASKS)
         saved = await paused(agent("clerk", model(endpoint), approve), user_msg="Ship it")
@@ -349,6 +371,7 @@ class TestResumedWithoutASession:
         with counterfoil.open(db) as store:
             assert len(store.processes()) == 2
 
+    @needs_memory
     async def test_the_same_waiter_of_two_is_told_by_its_call(self, db, serve):
         clerk = agent("clerk", model(serve(ask_each_time)), approve)
         first = await paused(clerk, user_msg="Ship one")
@@ -369,6 +392,7 @@ class TestResumedWithoutASession:
 
 
 class TestTwoPauses:
+    @needs_memory
     @pytest.mark.parametrize("session", ["ticket-7", None])
     async def test_the_answer_reaches_the_question_of_the_first_run(self, db, serve, session):
         clerk = agent("clerk", model(serve(ASKS)), approve)

@@ -1,6 +1,7 @@
 """Model calls of LlamaIndex: what was sent, what came back, and what it used, wherever the provider's integration left it."""
 
 import asyncio
+import warnings
 
 import pytest
 from llama_index.core.base.llms.types import (
@@ -215,6 +216,23 @@ class TestUsage:
         assert (
             one.input_tokens, one.output_tokens, one.cache_read_tokens, one.cache_write_tokens, one.reasoning_tokens,
         ) == expected  # fmt: skip
+
+    def test_an_object_of_the_providers_is_read_without_a_warning(self, db):
+        class Details(BaseModel):
+            cached_tokens: int
+
+        class Tokens(BaseModel):
+            prompt_tokens: int
+            completion_tokens: int
+            prompt_tokens_details: Details
+
+        told = Tokens(prompt_tokens=10, completion_tokens=5, prompt_tokens_details=Details(cached_tokens=4))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            Told(raw={"usage": told}).complete("x")
+        (one,) = calls(db)
+        assert (one.input_tokens, one.output_tokens, one.cache_read_tokens) == (10, 5, 4)
+        assert [one for one in warned if "counterfoil" in one.filename] == []
 
     def test_beside_the_answer(self, db):
         Told(extra={"prompt_tokens": 10, "completion_tokens": 5}).complete("x")
