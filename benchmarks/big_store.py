@@ -40,14 +40,43 @@ MODELS = (
     ("inhouse", "desk-7b"),
 )
 MODEL_WEIGHTS = (4, 8, 5, 2, 1)
-WORDS = (
-    "the customer order was paid on invoice and refund policy says that this amount please check status again "
-    "parcel left warehouse but never arrived according to carrier address changed last week thank you"
-).split()
-SYSTEM = Taken(encode(message("system", [text_part("You work at a support desk. Be brief. " * 20)])))
-OFFERS = [
-    {"name": name, "description": f"{name} " * 10, "parameters": {"type": "object"}} for name in TOOLS
+WORDS = [
+    "the",
+    "customer",
+    "order",
+    "was",
+    "paid",
+    "on",
+    "invoice",
+    "and",
+    "refund",
+    "policy",
+    "says",
+    "that",
+    "this",
+    "amount",
+    "please",
+    "check",
+    "status",
+    "again",
+    "parcel",
+    "left",
+    "warehouse",
+    "but",
+    "never",
+    "arrived",
+    "according",
+    "to",
+    "carrier",
+    "address",
+    "changed",
+    "last",
+    "week",
+    "thank",
+    "you",
 ]
+SYSTEM = Taken(encode(message("system", [text_part("You work at a support desk. Be brief. " * 20)])))
+OFFERS = [{"name": name, "description": f"{name} " * 10, "parameters": {"type": "object"}} for name in TOOLS]
 
 
 class Clock:

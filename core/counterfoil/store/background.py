@@ -24,6 +24,11 @@ __all__ = ["attend", "flush"]
 
 TICK_SECONDS: Final = 0.1
 CALM_EVENTS_PER_SECOND: Final = 1_000
+#: How much of a core draining may take, at most: after each pass it rests for as long as that asks for, and a backlog is
+#: left to readers. A pass ends after this many seconds, with the batch that it is at.
+SHARE: Final = 0.05
+PASS_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 10.0
 #: After a failure: a full disk, a store that somebody else holds.
 REST_SECONDS: Final = 5.0
 EXIT_SECONDS: Final = 1.0
@@ -55,6 +60,7 @@ def _keep_draining(recorder: Recorder, stop: threading.Event) -> None:
     drainer: Drainer | None = None
     seen = drained = 0
     pause = TICK_SECONDS
+    passes = 0
     try:
         while not stop.wait(pause):
             events = recorder.events
@@ -65,8 +71,15 @@ def _keep_draining(recorder: Recorder, stop: threading.Event) -> None:
                 continue
             try:
                 drainer = drainer or _drainer(recorder)
-                if not drainer.drain().busy:
+                used = time.thread_time()
+                deadline = time.monotonic() + PASS_SECONDS
+                done = drainer.drain(deadline=deadline)
+                used = time.thread_time() - used
+                if not done.busy and time.monotonic() < deadline:  # else there may be more
                     drained = events
+                passes += 1
+                if passes > 1:  # the first one imports, and may make the store
+                    pause = max(TICK_SECONDS, min(used / SHARE, LONGEST_PAUSE_SECONDS))
             except Exception as error:
                 report("counterfoil.store.background", error)
                 pause = REST_SECONDS

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from counterfoil.store.rows import StepRow
 
-__all__ = ["NOTHING", "Contribution", "contribution"]
+__all__ = ["NOTHING", "Contribution", "Group", "contribution"]
+
+DAY_NS: Final = 86_400_000_000_000
+
+#: Day since the epoch (UTC), agent, framework, provider, model.
+Group: TypeAlias = tuple[int | None, str | None, str | None, str | None, str | None]
 
 
 class _Contribution(NamedTuple):
@@ -15,6 +20,7 @@ class _Contribution(NamedTuple):
     agent: str | None
     framework: str | None
     sums: tuple[int, ...]
+    group: Group | None = None  # of a model call that counts
 
 
 class Contribution(_Contribution):
@@ -40,8 +46,12 @@ def contribution(step: StepRow) -> Contribution:
     wait = 0
     if human and ended and step.started_ns is not None and step.ended_ns is not None:
         wait = max(0, step.ended_ns - step.started_ns)
+    group: Group | None = None
     llm = input_known = output_known = input_tokens = output_tokens = cost = priced = unpriced = unknown = 0
     if kind in _BILLED and step.folded_into is None:
+        day = None if step.started_ns is None else step.started_ns // DAY_NS
+        model = step.request_model if step.model is None else step.model
+        group = (day, step.agent, step.framework, step.provider, model)
         llm = kind == "llm"
         ok = step.status == "ok" and ended
         if step.input_tokens is not None:
@@ -78,4 +88,5 @@ def contribution(step: StepRow) -> Contribution:
             unknown,
             wait,
         ),
+        group,
     )

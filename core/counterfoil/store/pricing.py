@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
@@ -46,22 +45,16 @@ def price_unpriced(db: sqlite3.Connection, until: float) -> Iterator[list[Made]]
 
     What the table does not know is remembered with the table's version, and not asked for again.
     """
-    version = _version()
+    unpriced = db.execute(
+        """SELECT DISTINCT provider, model FROM t_spending WHERE unpriced_calls > 0 AND model IS NOT NULL
+        ORDER BY 1, 2"""
+    ).fetchall()
+    version = _version() if unpriced else None
     if version is None:
         return
     misses = _misses(db, version)
-    pairs = [
-        (provider, model)
-        for provider, model in db.execute(
-            f"""SELECT DISTINCT provider, coalesce(model, request_model) FROM t_steps
-            WHERE {_UNPRICED} AND coalesce(model, request_model) IS NOT NULL ORDER BY 1, 2"""
-        )
-        if (provider, model) not in misses
-    ]
-    left = until - time.monotonic()
-    if not pairs or left < (0 if "genai_prices" in sys.modules else IMPORT_SECONDS):
-        return
-    price = _pricer()
+    pairs = [pair for pair in unpriced if pair not in misses]
+    price: _Pricer | None = None
     source = Text(price_source=f"genai-prices {version}")
     unknown: set[tuple[str | None, str]] = set()
     made: list[Made] = []
@@ -72,7 +65,12 @@ def price_unpriced(db: sqlite3.Connection, until: float) -> Iterator[list[Made]]
             ORDER BY started_ns DESC""",
             (provider, model),
         ).fetchall()
+        if calls and price is None:
+            if until - time.monotonic() < (0 if "genai_prices" in sys.modules else IMPORT_SECONDS):
+                return
+            price = _pricer()
         for call in calls:
+            assert price is not None
             try:
                 cost = price(provider, model, call)
             except _Unknown:
@@ -95,6 +93,8 @@ def price_unpriced(db: sqlite3.Connection, until: float) -> Iterator[list[Made]]
 
 
 def _version() -> str | None:
+    from importlib import metadata  # noqa: PLC0415  # brings all of email: a tenth of a command's time
+
     try:
         return metadata.version("genai-prices")
     except metadata.PackageNotFoundError:

@@ -51,16 +51,24 @@ _BARE = """(agents = 0 AND root_kind IN
   ('llm', 'tool', 'retrieval', 'embedding', 'memory', 'guardrail', 'other'))"""
 _ORDER = "ORDER BY started_ns, process_id, process_seq"
 
-_COST_KEYS: Final = {
-    "agent": "s.agent",
-    "model": "coalesce(s.model, s.request_model)",
-    "provider": "s.provider",
-    "framework": "s.framework",
-    "run": "s.run_id",
-    "task": "root.task",
-    "session": "root.session",
-    "day": "strftime('%Y-%m-%d', s.started_ns / 1000000000, 'unixepoch')",
+#: What cost can be asked by: of all model calls, added up already, and by what only their runs tell.
+_SPENDING_KEYS: Final = {
+    "agent": "c.agent",
+    "model": "c.model",
+    "provider": "c.provider",
+    "framework": "c.framework",
+    "day": "strftime('%Y-%m-%d', c.day * 86400, 'unixepoch')",
 }
+_CALL_KEYS: Final = {"run": "c.run_id", "task": "root.task", "session": "root.session"}
+#: Model calls one by one, with the columns of `t_spending`.
+_CALLS: Final = f"""SELECT s.run_id, s.started_ns / 86400000000000 AS day, s.agent, s.framework, s.provider,
+    coalesce(s.model, s.request_model) AS model, 1 AS calls, s.input_tokens, s.input_tokens IS NOT NULL AS input_known,
+    s.output_tokens, s.output_tokens IS NOT NULL AS output_known, {views.COST} AS cost_nano,
+    {views.COST} IS NOT NULL AS priced_calls,
+    s.end_rank > 0 AND {views.COST} IS NULL AND (s.status = 'ok' OR s.input_tokens IS NOT NULL) AS unpriced_calls,
+    s.kind = 'llm' AND s.end_rank > 0 AND s.status = 'ok' AND (s.input_tokens IS NULL OR s.output_tokens IS NULL)
+      AS unknown_usage_calls
+  FROM t_steps s WHERE s.kind IN ('llm', 'embedding') AND s.folded_into IS NULL"""
 
 _READS: Final = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 #: Functions of SQLite that reach outside of the database.
@@ -201,7 +209,7 @@ class Store(Holder):
                     else f"{self.path} is of an older Counterfoil (schema {version}); its owner's next command updates it."
                 )
             db.execute("PRAGMA query_only=ON")
-            db.execute("SELECT count(*) FROM t_runs LIMIT 1")
+            db.execute("SELECT 1 FROM t_runs LIMIT 1")
             # json_each declares its columns as a table at first use, which the authorizer takes for a write.
             db.execute("SELECT 1 FROM json_each('[]'), json_tree('[]'), pragma_table_info('runs')").fetchall()
             db.set_authorizer(_authorize)
@@ -278,14 +286,14 @@ class Store(Holder):
             ("EXISTS (SELECT 1 FROM json_each(agent_names) WHERE value = ?)", agent),
             ("EXISTS (SELECT 1 FROM json_each(frameworks) WHERE value = ?)", framework),
             ("task = ?", task),
-            ("session_id = ?", session),
+            ("run_id IN (SELECT run_id FROM t_steps WHERE session = ?) AND session_id = ?", session),
             ("status = ?", status),
             ("started_ns >= ?", None if since is None else _ns(since)),
             ("started_ns < ?", None if until is None else _ns(until)),
         ):
             if value is not None:
                 where.append(condition)
-                params.append(value)
+                params += [value] * condition.count("?")
         if label is not None:
             key, equals, value = label.partition("=")
             where.append(
@@ -399,19 +407,25 @@ class Store(Holder):
 
     def cost(self, by: str | None = None, *, run: Run | str | None = None) -> list[Cost]:
         """Give what model calls cost: in total, or by `agent`, `model`, `provider`, `framework`, `run`, `task`, `session`, `day`."""
-        if by is not None and by not in _COST_KEYS:
-            raise StoreError(f"Cost by {by!r} is not known: choose one of {', '.join(_COST_KEYS)}.")
-        key = "NULL" if by is None else _COST_KEYS[by]
-        only = "" if run is None else " AND s.run_id = ?"
+        keys = {**_SPENDING_KEYS, **_CALL_KEYS}
+        if by is not None and by not in keys:
+            raise StoreError(f"Cost by {by!r} is not known: choose one of {', '.join(keys)}.")
+        key, source = "NULL" if by is None else keys[by], "t_spending c"
+        params: tuple[str, ...] = ()
+        if run is not None or by in _CALL_KEYS:
+            only = ""
+            if run is not None:
+                only, params = "AND s.run_id = ?", (self._run_id(run),)
+            source = f"""({_CALLS} {only}) c LEFT JOIN t_runs r ON r.run_id = c.run_id
+              LEFT JOIN t_steps root ON root.step_id = r.root_id"""
         rows = self._query(
-            f"""SELECT {key} AS key, count(*), sum(s.input_tokens), sum(s.output_tokens), sum({views.COST}) / 1e9,
-              sum({views.COST}) AS cost_nano,
-              coalesce(sum(s.end_rank > 0 AND {views.COST} IS NULL AND (s.status = 'ok' OR s.input_tokens IS NOT NULL)), 0),
-              coalesce(sum(s.kind = 'llm' AND s.end_rank > 0 AND s.status = 'ok' AND (s.input_tokens IS NULL OR s.output_tokens IS NULL)), 0)
-            FROM t_steps s LEFT JOIN t_runs r ON r.run_id = s.run_id LEFT JOIN t_steps root ON root.step_id = r.root_id
-            WHERE s.kind IN ('llm', 'embedding') AND s.folded_into IS NULL{only}
-            {"" if by is None else "GROUP BY key"} ORDER BY cost_nano DESC, count(*) DESC, key""",
-            () if run is None else (self._run_id(run),),
+            f"""SELECT {key} AS key, coalesce(sum(c.calls), 0) AS calls, iif(sum(c.input_known), sum(c.input_tokens), NULL),
+              iif(sum(c.output_known), sum(c.output_tokens), NULL),
+              iif(sum(c.priced_calls), sum(c.cost_nano) / 1e9, NULL),
+              iif(sum(c.priced_calls), sum(c.cost_nano), NULL) AS cost_nano,
+              coalesce(sum(c.unpriced_calls), 0), coalesce(sum(c.unknown_usage_calls), 0)
+            FROM {source} {"" if by is None else "GROUP BY 1"} ORDER BY cost_nano DESC, calls DESC, key""",
+            params,
         )
         return [Cost(*row) for row in rows]
 

@@ -23,7 +23,7 @@ BUSY_SECONDS: Final = 5.0
 #: The built tables: everything that `ingest.rebuild` empties and fills again from `events`.
 BUILT: Final = (
     "t_runs", "t_steps", "t_messages", "t_handoffs", "t_accesses", "t_decisions", "t_approvals", "t_scores",
-    "t_answers", "t_processes", "t_troubles", "t_findings",
+    "t_spending", "t_answers", "t_processes", "t_troubles", "t_findings",
 )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ _INITIAL: Final = (
     "CREATE INDEX t_steps_open ON t_steps(writer_id) WHERE end_rank = 0",
     "CREATE INDEX t_steps_response ON t_steps(response_id) WHERE response_id IS NOT NULL",
     # Model calls that have no price yet.
-    """CREATE INDEX t_steps_unpriced ON t_steps(provider, model) WHERE cost_nano IS NULL AND input_tokens IS NOT NULL
+    """CREATE INDEX t_steps_unpriced ON t_steps(provider, coalesce(model, request_model)) WHERE cost_nano IS NULL AND input_tokens IS NOT NULL
       AND cached IS NOT 1""",
     """CREATE TABLE t_messages(step_id TEXT NOT NULL, direction INTEGER NOT NULL, position INTEGER NOT NULL,
       payload_id INTEGER, PRIMARY KEY(step_id, direction, position)) WITHOUT ROWID""",
@@ -140,6 +140,12 @@ _INITIAL: Final = (
       versions TEXT, frameworks TEXT, started_ns INTEGER, last_ns INTEGER, exit_ns INTEGER, gone_ns INTEGER)""",
     """CREATE TABLE t_troubles(writer_id INTEGER NOT NULL, place TEXT NOT NULL, count INTEGER, error_type TEXT,
       error_message TEXT, at_ns INTEGER, PRIMARY KEY(writer_id, place)) WITHOUT ROWID""",
+    # What model calls cost, by day and by who made them: few rows, however many calls.
+    """CREATE TABLE t_spending(key TEXT PRIMARY KEY, day INTEGER, agent TEXT, framework TEXT, provider TEXT, model TEXT,
+      calls INTEGER, input_tokens INTEGER, input_known INTEGER, output_tokens INTEGER, output_known INTEGER,
+      cost_nano INTEGER, priced_calls INTEGER, unpriced_calls INTEGER, unknown_usage_calls INTEGER) WITHOUT ROWID""",
+    "CREATE INDEX t_spending_none ON t_spending(calls) WHERE calls = 0",
+    "CREATE INDEX t_spending_unpriced ON t_spending(provider, model) WHERE unpriced_calls > 0",
     """CREATE TABLE t_findings(finding_id TEXT PRIMARY KEY, run_id TEXT, step_id TEXT, detector TEXT, severity TEXT,
       summary TEXT, cost_nano INTEGER, at_ns INTEGER)""",
 )

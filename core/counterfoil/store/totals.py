@@ -9,6 +9,7 @@ import msgspec
 from counterfoil.store import bulk
 from counterfoil.store.contribution import NOTHING, Contribution, contribution
 from counterfoil.store.rows import RunRow
+from counterfoil.store.spending import Spending
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,6 +33,7 @@ class Totals:
         self._before: dict[str, Contribution] = {}
         self._handoffs_before: dict[str, tuple[str | None, bool]] = {}
         self._names: dict[tuple[str, str], dict[str, int]] = {}
+        self._spending = Spending()
 
     def remember(self, step: StepRow) -> None:
         """Note what a stored step adds, before it changes."""
@@ -81,6 +83,7 @@ class Totals:
             run = self._runs[run_id]
             run.resumes, run.first_run_id, run.unlinked = resumes, first_run, None
         self._write(links)
+        self._spending.write(self._db)
 
     def _load(self, wanted: Iterable[str]) -> None:
         self._runs = {run_id: RunRow(run_id=run_id, first_run_id=run_id) for run_id in wanted}
@@ -98,6 +101,7 @@ class Totals:
             )
 
     def _add(self, part: Contribution, sign: int) -> None:
+        self._spending.add(part, sign)
         if part.run_id is None:
             return
         run = self._runs[part.run_id]
