@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 import msgspec
 
 from counterfoil.default_rules import DEFAULT_RULES
-from counterfoil.events import encode
+from counterfoil.events import Text, Usage, encode
 from counterfoil.guard import report
 from counterfoil.rules import Redactor, Rule, compiled, replacement
 
@@ -30,6 +30,12 @@ __all__ = ["DEFAULT_RULES", "Redactor", "Rule", "build"]
 _LIKELY: Final = [0.15 * 0.9 ** (b" etaoinsrhld-cumfpgwybvk".find(byte) % 25) for byte in range(256)]
 #: How many bytes of a needle the sieve looks at.
 _WIDTH: Final = 3
+#: What stands in most events, whatever they hold: the names of our own fields, here their threes of bytes by the first.
+_NAMES: Final = encode([*Text.__struct_fields__, *Usage._fields, "role", "parts", "content", "arguments"])
+_OWN: Final[dict[int, list[bytes]]] = {
+    byte: [_NAMES[at : at + _WIDTH] for at in range(len(_NAMES) - 2) if _NAMES[at] == byte]
+    for byte in set(_NAMES)
+}
 
 _ANY_BYTE: Final = frozenset(range(256))
 _Columns: TypeAlias = tuple[frozenset[int], ...]
@@ -50,12 +56,14 @@ class _Window(NamedTuple):
 
 
 def _likelihood(columns: _Columns) -> float:
-    """Estimate how often three bytes of text fit `columns`."""
+    """Estimate how often three bytes of an event fit `columns`: as text, or as a name of our own."""
     result = 1.0
     for column in columns:
         if column is not _ANY_BYTE:
             result *= min(1.0, sum([_LIKELY[byte] for byte in column]))
-    return result
+    first, second, third = columns
+    own = [one for byte in first for one in _OWN.get(byte, ()) if one[1] in second and one[2] in third]
+    return result + len(own) / len(_NAMES)
 
 
 def _windows(needle: _Needle) -> list[_Window]:

@@ -18,6 +18,8 @@ from counterfoil.store.errors import StoreError
 from counterfoil.store.seal import verify_chain
 from handmade_tape import T0, Tape, run_id, step_id
 
+pytestmark = pytest.mark.slow
+
 RUNS = 12
 PAGE = 4096
 

@@ -12,6 +12,8 @@ from counterfoil.store import ingest, schema
 from counterfoil.store.seal import verify_chain
 from handmade_tape import T0, Tape, run_id, step_id
 
+pytestmark = pytest.mark.slow
+
 
 def record(db, *, first=1, last=12):
     """Give a tape of two segments, its writer gone, with runs whose texts repeat."""

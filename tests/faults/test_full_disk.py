@@ -8,7 +8,7 @@ from counterfoil.store.errors import StoreError
 from counterfoil.store.ingest import Drainer
 from mounted import Memory, mounting
 
-pytestmark = mounting
+pytestmark = [mounting, pytest.mark.slow]
 
 
 @pytest.fixture

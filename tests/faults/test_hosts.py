@@ -14,6 +14,8 @@ from acknowledged import assert_the_counts_agree, assert_the_store_is_whole
 from counterfoil.store import deaths, tapes
 from counterfoil.store.seal import verify_chain
 
+pytestmark = pytest.mark.slow
+
 # -- clocks
 
 

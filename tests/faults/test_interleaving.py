@@ -21,6 +21,8 @@ from counterfoil.store.seal import verify_chain
 from tape_reading import segments
 from worlds import dump, new_store
 
+pytestmark = pytest.mark.slow
+
 #: A triage process hands over to two others, which record into the same run; each rotates its tape many times. One is
 #: killed, one leaves a question to a human open.
 DESK = """

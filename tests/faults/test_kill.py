@@ -12,6 +12,8 @@ import child
 import counterfoil
 from acknowledged import assert_the_store_is_whole, assert_what_was_told_is_there_once
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 8
 
 

@@ -14,7 +14,7 @@ from acknowledged import assert_the_counts_agree, assert_what_was_told_is_there_
 from counterfoil.store.seal import verify_chain
 from mounted import Disk, mounting
 
-pytestmark = mounting
+pytestmark = [mounting, pytest.mark.slow]
 
 
 @pytest.fixture

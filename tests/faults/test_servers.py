@@ -19,6 +19,8 @@ import child
 import counterfoil
 from acknowledged import assert_the_store_is_whole
 
+pytestmark = pytest.mark.slow
+
 
 def start(folder, db, *command, said):
     """Start a server's program; its output goes to the file `said`."""

@@ -333,7 +333,8 @@ class TestToldLate:
             assert len(store.runs(all=True)) == 1
 
     def test_a_stream(self, db, serve):
-        alone("clerk", model(serve([Rule(Reply("all is done"))]), stream=True)).kickoff()
+        # A piece does not wait for its call's start, which another thread tells: a busy machine may take a while.
+        alone("clerk", model(serve([Rule(Reply("all is done", delay=0.5))]), stream=True)).kickoff()
         with counterfoil.open(db) as store:
             (one,) = store.llm_calls()
         assert 0 < one.ttft_ms <= one.duration_ms

@@ -6,6 +6,8 @@ import pytest
 
 import counterfoil
 
+pytestmark = pytest.mark.slow
+
 INSTALLED = ["counterfoil_langchain", "counterfoil_crewai", "counterfoil_llama_index", "counterfoil_autogen"]
 
 
