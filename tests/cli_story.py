@@ -6,6 +6,7 @@ Run as a script it records to $COUNTERFOIL_DB what its argument names.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -202,6 +203,8 @@ def begin(*args: object, **more: Any) -> Iterator[subprocess.Popen[str]]:
         "stderr": subprocess.PIPE,
         "text": True,
         "env": environment(),
+        # What a shell starts in the background ignores Ctrl-C, and so would its children.
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **more,
     }
     with subprocess.Popen([sys.executable, *RUN, *map(str, args)], **settings) as process:
