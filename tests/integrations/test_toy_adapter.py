@@ -408,11 +408,14 @@ def test_every_verb_of_the_recorder_is_on_the_page():
     (table,) = re.findall(r"(?ms)^## The recorder\n(.*?)^## ", PAGE)
     not_for_adapters = {
         "add_redactors",
+        "attached",
         "capture",
         "close",
         "dropped",
+        "durability",
         "events",
         "in_use",
+        "outlive_power",
         "restrict",
         "trouble",
     }
