@@ -132,7 +132,7 @@ run: error (max_iterations)\
 
     async def test_too_much_time(self, db, serve):
         with pytest.raises(WorkflowTimeoutError):
-            await agent("clerk", model(serve(SLOW)), slow, timeout=0.5).run("x")
+            await agent("clerk", model(serve(SLOW)), slow, timeout=4).run("x")
         assert outline(db) == snapshot("""\
 agent clerk error (WorkflowTimeoutError)
   llm OpenAI [clerk]
@@ -142,7 +142,7 @@ run: error (timeout)\
 
     async def test_too_much_time_of_several_agents(self, db, serve):
         with pytest.raises(WorkflowTimeoutError):
-            await office(agent("clerk", model(serve(SLOW)), slow), timeout=0.5).run("x")
+            await office(agent("clerk", model(serve(SLOW)), slow), timeout=4).run("x")
         assert outline(db) == snapshot("""\
 workflow AgentWorkflow error (WorkflowTimeoutError)
   agent clerk cancelled
