@@ -23,7 +23,7 @@ BUSY_SECONDS: Final = 5.0
 #: The built tables: everything that `ingest.rebuild` empties and fills again from `events`.
 BUILT: Final = (
     "t_runs", "t_steps", "t_messages", "t_handoffs", "t_accesses", "t_decisions", "t_approvals", "t_scores",
-    "t_spending", "t_answers", "t_processes", "t_troubles", "t_findings",
+    "t_spending", "t_answers", "t_processes", "t_troubles", "t_findings", "t_erasures",
 )  # fmt: skip
 
 
@@ -35,8 +35,14 @@ def m001_initial(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO meta(key, value) VALUES ('store_key', ?)", (os.urandom(32),))
 
 
+def m002_audit(db: sqlite3.Connection) -> None:
+    """What signatures stand on, and what goes in good order: the tree, checkpoints, erasures, pruned events."""
+    for statement in _AUDIT:
+        db.execute(statement)
+
+
 #: In order, never changed once released, only added to.
-MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_initial,)
+MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_initial, m002_audit)
 VERSION: Final = len(MIGRATIONS)
 
 _INITIAL: Final = (
@@ -148,6 +154,22 @@ _INITIAL: Final = (
     "CREATE INDEX t_spending_unpriced ON t_spending(provider, model) WHERE unpriced_calls > 0",
     """CREATE TABLE t_findings(finding_id TEXT PRIMARY KEY, run_id TEXT, step_id TEXT, detector TEXT, severity TEXT,
       summary TEXT, cost_nano INTEGER, at_ns INTEGER)""",
+)
+
+_AUDIT: Final = (
+    # Full subtrees of the RFC 6962 tree over the leaves: at level L, number n, over 256^L leaves from n * 256^L on.
+    """CREATE TABLE tiles(level INTEGER NOT NULL, n INTEGER NOT NULL, hash BLOB NOT NULL,
+      PRIMARY KEY(level, n)) WITHOUT ROWID""",
+    # Signed notes: how many events there were, and the tree's root over them.
+    """CREATE TABLE checkpoints(checkpoint_id INTEGER PRIMARY KEY AUTOINCREMENT, size INTEGER NOT NULL,
+      at_ns INTEGER NOT NULL, note TEXT NOT NULL)""",
+    # Of an event that went with its old run, the leaf: chain and tree still hold. Its place on the tape keeps it from
+    # coming again.
+    "CREATE TABLE pruned(seq INTEGER PRIMARY KEY, tape_id INTEGER, offset INTEGER, leaf BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX pruned_once ON pruned(tape_id, offset) WHERE tape_id IS NOT NULL",
+    """CREATE TABLE t_erasures(seq INTEGER PRIMARY KEY, kind TEXT, run_id TEXT, at_ns INTEGER, erased_by TEXT, reason TEXT,
+      what TEXT, events INTEGER, texts INTEGER)""",
+    "CREATE INDEX t_erasures_run ON t_erasures(run_id)",
 )
 
 
