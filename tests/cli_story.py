@@ -5,12 +5,17 @@ Run as a script it records to $COUNTERFOIL_DB what its argument names.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import counterfoil
@@ -161,14 +166,25 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **more}
 
 
-def record(path: object, *stories: str) -> None:
-    """Have a process of its own record `stories`, one after the other, to the store at `path`."""
+@cache
+def _recorded(*stories: str) -> Path:
+    """Give the folder where a process of its own recorded `stories` to x.db, one after the other."""
+    folder = Path(tempfile.mkdtemp(prefix="counterfoil_story."))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     subprocess.run(
         [sys.executable, __file__, *stories],
         check=True,
-        env=environment(COUNTERFOIL_DB=str(path)),
+        env=environment(COUNTERFOIL_DB=str(folder / "x.db")),
         timeout=120,
     )
+    return folder
+
+
+def record(path: object, *stories: str) -> None:
+    """Put a store at `path` to which a process recorded `stories`: the same one each time."""
+    folder = _recorded(*stories)
+    shutil.copy2(folder / "x.db", str(path))
+    shutil.copytree(folder / "x.db.tape", f"{path}.tape")
 
 
 @contextmanager

@@ -164,6 +164,7 @@ class TestDesk:
         assert path_of(endpoint) == PATHS[number]
         assert len(endpoint.ledger) == len(endpoint.completions)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", TICKETS)
     async def test_each_ticket_takes_the_same_way_in_asyncio(self, endpoint, graph, crew, number):
         office, address = BackOffice(), {"base_url": endpoint.url, "api_key": "offline"}
@@ -221,6 +222,7 @@ class TestDesk:
         assert streamed == {("triage", False), ("billing_specialist", False), ("followup", True)}
         assert all(entry.usage_told for entry in endpoint.completions)
 
+    @pytest.mark.slow
     def test_every_framework_does_the_same_to_the_office(self, endpoint):
         offices = {}
         for framework, desk in DESKS.items():

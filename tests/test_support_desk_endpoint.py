@@ -401,6 +401,7 @@ class TestLedger:
         assert status == 200
         assert [e["response_id"] for e in entries] == [e.response_id for e in endpoint.ledger]
 
+    @pytest.mark.slow
     def test_is_complete_and_in_cache_order_under_64_threads(self, serve):
         endpoint, _ = serve(lambda request: Reply(f"You said {request.user[-9:]}"))
         start, told = threading.Barrier(64), {}

@@ -56,6 +56,7 @@ def test_imports_keep_to_the_floors():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @needs_import_linter
 @pytest.mark.parametrize(
     ("importer", "imported"),

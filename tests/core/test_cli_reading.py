@@ -36,6 +36,7 @@ def undrained(path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", READERS, ids=" ".join)
 def test_who_may_not_write_reads_is_told_what_is_missing_and_leaves_no_files(tmp_path, args):
     undrained(tmp_path / "c.db")

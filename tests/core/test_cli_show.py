@@ -172,6 +172,7 @@ def shown_hostile(options):
     )
 
 
+@pytest.mark.slow
 def test_a_run_deeper_than_the_stack_is_shown(tmp_path):
     record(tmp_path / "c.db", "deep")
     shown = show(tmp_path / "c.db", columns=None)

@@ -208,22 +208,26 @@ def app(tmp_path):
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_a_program_is_recorded_as_it_is(self, counterfoil_run, app, db):
         done = counterfoil_run("--db", db, "--", sys.executable, app, "--db", "its own")
         assert (done.stdout, done.returncode) == ("worked --db its own\n", 3)
         assert done.stderr == f"counterfoil records to {db}\n"
         assert recorded(db) == [("red", "clerk")]
 
+    @pytest.mark.slow
     def test_without_a_store_it_is_the_usual_one(self, counterfoil_run, app, db):
         counterfoil_run(sys.executable, app)
         assert recorded(db) == [("red", "clerk")]
 
+    @pytest.mark.slow
     def test_a_python_that_the_program_starts_is_recorded_too(self, counterfoil_run, app, db, tmp_path):
         outer = tmp_path / "outer.py"
         outer.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, {str(app)!r}])\n")
         assert counterfoil_run("--db", db, sys.executable, outer).returncode == 0
         assert recorded(db) == [("red", "clerk")]
 
+    @pytest.mark.slow
     def test_only_and_capture(self, counterfoil_run, tmp_path, db):
         app = tmp_path / "both.py"
         app.write_text(f"{WORK}\nimport blue_agents; blue_agents.work('carrier')\n")
@@ -232,6 +236,7 @@ class TestRun:
             (only,) = store.runs()
             assert (only.name, only.input) == ("carrier", None)
 
+    @pytest.mark.slow
     def test_the_user_s_own_sitecustomize_runs(self, counterfoil_run, app, db, site):
         (site / "sitecustomize.py").write_text("import os\nprint('mine', os.environ.get('COUNTERFOIL_DB'))\n")
         done = counterfoil_run("--db", db, sys.executable, app)
@@ -297,6 +302,7 @@ class TestDoctor:
 
         return run
 
+    @pytest.mark.slow
     def test_none_used(self, process, doctor):
         process("import counterfoil")
         assert doctor() == {
@@ -304,6 +310,7 @@ class TestDoctor:
             "blue": ("ok", "blue-agents is not installed for this Python."),
         }
 
+    @pytest.mark.slow
     def test_attached_and_not_imported(self, process, doctor):
         called = process("import counterfoil", INSTALL, WORK)
         assert doctor() == {
@@ -311,10 +318,12 @@ class TestDoctor:
             "blue": ("ok", f"{called} is to attach to it when it imports blue_agents, and has not."),
         }
 
+    @pytest.mark.slow
     def test_attached_after_the_first_event(self, process, doctor):
         called = process("import counterfoil", "with counterfoil.run('before'): pass", INSTALL, WORK)
         assert doctor()["red"] == ("ok", f"{called} is attached to it.")
 
+    @pytest.mark.slow
     def test_detached_at_the_end_it_was_attached(self, process, doctor):
         called = process(
             "import atexit, counterfoil", INSTALL, WORK, "atexit.register(counterfoil.uninstall)"
@@ -328,12 +337,14 @@ class TestDoctor:
             f"{called} imported it, but `only` left it out of counterfoil.install().",
         )
 
+    @pytest.mark.slow
     def test_imported_and_nobody_asked(self, process, doctor):
         called = process("import counterfoil", WORK)
         level, says = doctor()["red"]
         assert level == "note"
         assert says.startswith(f"{called} imported it, but nothing attached to it; counterfoil.install()")
 
+    @pytest.mark.slow
     def test_the_adapter_failed(self, site, process, doctor):
         (site / "counterfoil_red" / "attach.py").write_text("raise RuntimeError('wrong version')\n")
         called = process("import counterfoil", INSTALL, WORK)

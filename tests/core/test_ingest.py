@@ -562,6 +562,7 @@ def test_a_store_of_a_newer_schema_is_left_as_it_is(path):
         drain(path)
 
 
+@pytest.mark.slow
 def test_processes_that_begin_at_once_make_one_store(tmp_path):
     path = tmp_path / "x.db"
     tape = Tape(path)
@@ -605,6 +606,7 @@ def test_a_head_may_be_longer_than_a_hash_takes_at_once(path):
     db.close()
 
 
+@pytest.mark.slow
 def test_a_drainer_killed_at_any_moment_neither_loses_nor_doubles(path, monkeypatch):
     monkeypatch.setattr(ingest, "BATCH_BYTES", 20_000)
     tape = Tape(path)

@@ -288,6 +288,7 @@ def test_the_pages_adapter_attaches_and_lets_go(site, monkeypatch, tmp_path):
     del sys.modules["acme_agents"]
 
 
+@pytest.mark.slow
 def test_the_pages_command_is_a_command(tmp_path):
     site = tmp_path / "site"
     distribution(site, "acme", section("register_commands")[1])

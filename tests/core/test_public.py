@@ -147,6 +147,7 @@ def test_after_a_normal_end_plain_sqlite_sees_the_run(tmp_path):
     assert not list(tmp_path.glob("x.db.tape/*.tape"))
 
 
+@pytest.mark.slow
 def test_a_run_is_seen_as_running_while_it_runs_and_after_a_flush(tmp_path):
     code = """
         import sys
@@ -168,6 +169,7 @@ def test_a_run_is_seen_as_running_while_it_runs_and_after_a_flush(tmp_path):
         assert [run.status for run in store.runs()] == ["ok"]
 
 
+@pytest.mark.slow
 def test_a_calm_process_is_drained_while_it_runs(tmp_path):
     code = """
         import sys

@@ -474,6 +474,7 @@ def test_no_live_object_of_the_host_is_kept(recorded, strict):
     assert kept() is None
 
 
+@pytest.mark.slow
 def test_a_run_that_has_ended_leaves_nothing_in_memory(recorded, strict):
     root = start(recorded, "workflow", "root")
     for _ in range(50):

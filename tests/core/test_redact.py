@@ -379,6 +379,7 @@ class TestTheSieve:
         ]
         assert _sieve(needles)(text.encode()) == sorted(expected)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("rule", DEFAULT_RULES, ids=lambda rule: f"{rule.name}-{rule.needles[0]}")
     def test_every_match_begins_with_a_needle_of_its_rule(self, rule):
         pattern = re.compile(rule.pattern.encode())
@@ -405,6 +406,7 @@ class TestTheSieve:
 
         check()
 
+    @pytest.mark.slow
     @given(st.lists(parts, min_size=1, max_size=4))
     @thorough
     def test_the_fast_way_gives_what_all_patterns_in_turn_give(self, event):
@@ -432,12 +434,14 @@ class TestWhateverTheJson:
             json.loads(part)
             assert not re.fullmatch(rb'\{"redacted":"[^"]+ failed"\}', part)
 
+    @pytest.mark.slow
     @given(values)
     @thorough
     def test_json_in_a_string_is_still_json(self, value):
         inner = json.dumps([value])
         json.loads(json.loads(redact(msgspec.json.encode(inner))))
 
+    @pytest.mark.slow
     @given(st.lists(parts, min_size=1, max_size=4))
     @thorough
     def test_twice_is_once(self, event):
@@ -446,6 +450,7 @@ class TestWhateverTheJson:
 
 
 class TestHostileText:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "unit",
         [

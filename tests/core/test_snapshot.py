@@ -293,6 +293,7 @@ def test_deep_in_the_hosts_own_recursion_nothing_is_raised():
         recurse()
 
 
+@pytest.mark.slow
 def test_a_dict_that_another_thread_changes_is_taken_all_the_same():
     changing = {str(number): {number} for number in range(300)}
     stop = threading.Event()

@@ -78,6 +78,7 @@ def pieces(folder: Path, tape: Tape, db: Path, cut: int) -> None:
     (there / tape.path.name).write_bytes(b"".join(lines[:cut]))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
@@ -438,6 +439,7 @@ def test_what_was_changed_after_it_was_copied_is_found_in_the_chain_of_its_sourc
 # -- trouble
 
 
+@pytest.mark.slow
 def test_a_merge_killed_at_any_moment_leaves_a_store_that_opens_and_done_again_completes_it(tmp_path, a, b):
     tape = Tape(b)
     for n in range(1, 1_500):
@@ -484,6 +486,7 @@ except StoreError as error:
 """
 
 
+@pytest.mark.slow
 def test_no_room_in_the_middle_leaves_whole_transactions_and_is_one_sentence(a, b):
     tape = Tape(b)
     for n in range(1, 1_500):

@@ -135,6 +135,7 @@ def migrating(path: Path, then: str = "") -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_processes_that_migrate_at_once_migrate_once(tmp_path):
     path = written_by(schema.VERSION, tmp_path / "x.db")
     processes = [migrating(path) for _ in range(4)]
@@ -147,6 +148,7 @@ def test_processes_that_migrate_at_once_migrate_once(tmp_path):
         assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION + 1,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "then", ["raise RuntimeError('it fails')", "import os; os.kill(os.getpid(), 9)"], ids=["fails", "killed"]
 )

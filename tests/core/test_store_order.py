@@ -44,6 +44,7 @@ def drained(path: Path, world: list[list[dict]], cuts: list[list[int]], batch: i
     return eval(shown)  # our own repr of tuples of strings
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from handmade_tape import Tape
 from worlds import new_store, worlds, write
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_sums_are_those_of_the_calls_themselves(world, order):

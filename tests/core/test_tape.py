@@ -345,6 +345,7 @@ def test_rotation_never_replaces_a_file_of_the_hosts(db, written, tmp_path, monk
         os.close(number)
 
 
+@pytest.mark.slow
 def test_a_daemon_that_closes_all_descriptors_goes_on_recording(db):
     code = """
         import os

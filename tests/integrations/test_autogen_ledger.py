@@ -139,6 +139,7 @@ class TestCalls:
             (run,) = (one for one in store.runs() if one.name == "SelectorGroupChat")
         assert run.input_tokens == sum(one.usage["prompt_tokens"] for one in endpoint.completions[:-1])
 
+    @pytest.mark.slow
     async def test_thirty_at_once(self, db, endpoint, client):
         llm = client(endpoint)
 
@@ -191,6 +192,7 @@ class TestTrouble:
         with counterfoil.open(db) as store:
             assert [one.status for one in store.llm_calls()] == ["error"]
 
+    @pytest.mark.slow
     async def test_the_http_clients_own_retries_are_not_seen(self, db, endpoint, client):
         await create(client(endpoint, max_retries=3), "retry")
         with counterfoil.open(db) as store:

@@ -245,11 +245,13 @@ def own(name, db):
 
 
 class TestRuns:
+    @pytest.mark.slow
     async def test_two_teams_at_once(self, db):
         names = [f"n{number}" for number in range(30)]
         await asyncio.gather(*(team(*a_whole(name), name=f"{name}_all").run(task="x") for name in names))
         assert len({own(name, db) for name in names}) == 1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("around", [False, True])
     async def test_two_teams_on_a_runtime_of_the_users(self, db, around):
         """Its agents run in the context in which it was started, whatever that was."""
@@ -313,6 +315,7 @@ class TestRuns:
         )
         assert one(db)[0].session_id == "s-1"
 
+    @pytest.mark.slow
     async def test_nothing_of_two_hundred_finished_runs_is_kept(self, db):
         for _ in range(200):
             await team(agent("clerk", "done")).run(task="x")

@@ -92,6 +92,7 @@ class TestHumanInput:
 
 
 class TestFlows:
+    @pytest.mark.slow
     def test_a_flow_asks(self, db, types):
         class Office(Flow):
             @start()

@@ -240,6 +240,7 @@ class TestAgent:
         assert run.input_tokens == sum(entry.usage["prompt_tokens"] for entry in endpoint.completions)
         assert run.input_tokens < done.token_usage.prompt_tokens
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", TICKETS)
     @pytest.mark.parametrize("way", ["kickoff", "akickoff", "kickoff_async"])
     def test_each_ticket_of_the_support_desk(self, db, number, way):
@@ -255,6 +256,7 @@ class TestAgent:
         assert run.input_tokens == sum(e.usage["prompt_tokens"] for e in endpoint.completions)
         assert run.output_tokens == sum(e.usage["completion_tokens"] for e in endpoint.completions)
 
+    @pytest.mark.slow
     def test_all_tickets_at_once_in_threads_and_in_asyncio(self, db):
         def given(number):
             return {"ticket": TICKETS[number].text}
@@ -325,6 +327,7 @@ class TestTrouble:
             (found,) = store.llm_calls()
         assert (found.status, found.input_tokens) == ("error", None)
 
+    @pytest.mark.slow
     def test_the_http_clients_own_retries_are_not_seen(self, db, endpoint):
         model(endpoint, max_retries=3).call("retry")
         with counterfoil.open(db) as store:
@@ -333,6 +336,7 @@ class TestTrouble:
         assert [entry.status for entry in endpoint.ledger] == [429, 429, 200]
         assert found.status == "ok"
 
+    @pytest.mark.slow
     def test_each_attempt_after_a_rate_limit_is_a_call(self, db, endpoint):
         RUNS["kickoff"](endpoint, "flaky")
         with counterfoil.open(db) as store:

@@ -119,6 +119,7 @@ class TestRuns:
         assert run.agents == 1
         assert run.llm_calls == 2
 
+    @pytest.mark.slow
     async def test_at_once_in_asyncio(self, db, serve):
         llm = model(serve(DONE))
         await asyncio.gather(*(alone(f"clerk{n}", llm).akickoff() for n in range(3)))
@@ -286,6 +287,7 @@ server.run()
 
 
 class TestAllElse:
+    @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore::ResourceWarning")  # CrewAI's own client leaves a stream open
     def test_a_tool_of_an_mcp_server_is_one_step(self, db, serve, tmp_path):
         (tmp_path / "server.py").write_text(SERVER)

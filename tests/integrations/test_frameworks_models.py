@@ -228,6 +228,7 @@ class TestAutoGenAsksALangChainModel:
 
 
 class TestCrewAIAsksALangChainModel:
+    @pytest.mark.slow
     @pytest.mark.parametrize("telling", [True, False])
     def test_is_one_call(self, db, serve, telling):
         endpoint = serve([Rule(Reply("Final Answer: Tea."))])

@@ -85,6 +85,7 @@ class TestLangGraphAsksCrewAI:
         langchain_desk(ask_crew).invoke(HI)
         assert outline(db) == CREW_IN_A_TOOL
 
+    @pytest.mark.slow
     def test_many_at_once_are_kept_apart(self, db, serve, installed):
         endpoint = serve(DONE)
 

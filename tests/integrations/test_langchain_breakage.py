@@ -64,6 +64,7 @@ def texts(state):
 
 
 class TestFailure:
+    @pytest.mark.slow
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize(
         "broken",
@@ -89,6 +90,7 @@ class TestFailure:
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize(
         ("owner", "name"),
@@ -119,6 +121,7 @@ class TestFailure:
         with counterfoil.open(db) as store:
             assert shapes(store).count(WHOLE) == 1
 
+    @pytest.mark.slow
     def test_a_folder_that_disappears_in_the_middle_of_a_run(self, db, child):
         done = child(
             """
@@ -168,6 +171,7 @@ class TestFailure:
         with counterfoil.open(db) as store:
             assert WHOLE in shapes(store)
 
+    @pytest.mark.slow
     def test_a_disk_that_fills_up_costs_what_did_not_fit_and_nothing_else(self, db, child):
         done = child(
             """
@@ -192,6 +196,7 @@ class TestFailure:
             assert {run.status for run in store.runs(all=True)} <= {"ok", "interrupted"}
             assert "interrupted" in {run.status for run in store.runs(all=True)}
 
+    @pytest.mark.slow
     def test_a_disk_that_is_full_from_the_start_does_not_stop_the_application(self, db, child):
         done = child(
             """

@@ -222,6 +222,7 @@ other flaky
   other flaky\
 """)
 
+    @pytest.mark.slow
     def test_each_try_of_a_node_is_a_step(self, db, config):
         tried = []
 

@@ -324,6 +324,7 @@ class TestVersions:
         )
         assert shown.stdout.strip() == "[]"
 
+    @pytest.mark.slow
     def test_a_langgraph_without_graph_callbacks_is_recorded(self, db):
         code = f"""
 import sys

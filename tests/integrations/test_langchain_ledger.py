@@ -220,6 +220,7 @@ class TestAgent:
         assert run.input_tokens == sum(call.input_tokens for call in calls)
         assert run.output_tokens == sum(call.output_tokens for call in calls)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
     def test_parallel_tools_answer_the_calls_that_the_model_made(self, db, config, endpoint, model, way):
         agent = create_agent(model, [weather, trains], name="traveller")
@@ -234,6 +235,7 @@ class TestAgent:
             (calls[0].step_id, "native", "ok")
         }
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", TICKETS)
     @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream of messages"])
     def test_each_ticket_of_the_support_desk(self, db, config, number, way):
@@ -247,6 +249,7 @@ class TestAgent:
         assert run.input_tokens == sum(e.usage["prompt_tokens"] for e in endpoint.completions)
         assert run.output_tokens == sum(e.usage["completion_tokens"] for e in endpoint.completions)
 
+    @pytest.mark.slow
     def test_all_tickets_at_once_in_threads_and_in_asyncio(self, db, config):
         def ask(number):
             return asked(TICKETS[number].text)
@@ -346,6 +349,7 @@ class TestTrouble:
             (call,) = store.llm_calls()
         assert (call.status, call.error_type) == ("cancelled", None)
 
+    @pytest.mark.slow
     def test_the_http_clients_own_retries_are_not_seen(self, db, config, endpoint):
         model_at(endpoint, max_retries=3).invoke("retry", config)
         with counterfoil.open(db) as store:

@@ -509,6 +509,7 @@ class TestFacts:
             run = store.run("last")
         assert run.input["notes"] == ["first"]
 
+    @pytest.mark.slow
     def test_nothing_is_kept_of_a_thousand_runs(self, db, config):
         agent = create_agent(model(calls(("add", {"a": 1, "b": 2})), "done"), [add], name="adder")
         for _ in range(20):

@@ -229,6 +229,7 @@ agent worker
   llm OrderedModel [worker]\
 """)
 
+    @pytest.mark.slow
     def test_each_retry_is_a_call_with_the_same_id(self, db, config):
         tried = []
 

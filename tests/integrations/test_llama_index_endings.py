@@ -130,6 +130,7 @@ run: error (max_iterations)\
         await agent("clerk", model(serve(in_turn(looping(None), Reply("2")))), add).run("x")
         assert last_run(db).stop_reason is None
 
+    @pytest.mark.slow
     async def test_too_much_time(self, db, serve):
         with pytest.raises(WorkflowTimeoutError):
             await agent("clerk", model(serve(SLOW)), slow, timeout=4).run("x")
@@ -140,6 +141,7 @@ agent clerk error (WorkflowTimeoutError)
 run: error (timeout)\
 """)
 
+    @pytest.mark.slow
     async def test_too_much_time_of_several_agents(self, db, serve):
         with pytest.raises(WorkflowTimeoutError):
             await office(agent("clerk", model(serve(SLOW)), slow), timeout=4).run("x")
@@ -193,6 +195,7 @@ run: cancelled\
         asyncio.run(work())
         assert outline(db).endswith("run: cancelled")
 
+    @pytest.mark.slow
     async def test_a_tool_that_says_it_was_cancelled(self, db, serve):
         async def give_up() -> str:
             """Give up."""
@@ -214,6 +217,7 @@ class TestStreams:
         stream.close()
         assert outline(db) == "llm OpenAI cancelled\nrun: cancelled"
 
+    @pytest.mark.slow
     async def test_left_to_the_collector(self, db, serve):
         stream = await model(serve(in_turn(Reply("one two three four")))).astream_chat([text("user", "x")])
         await anext(stream)

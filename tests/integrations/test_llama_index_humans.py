@@ -360,6 +360,7 @@ class TestResumedWithoutASession:
         assert chain(db) == [(None, 0, "ok"), (0, 0, "ok")]
         assert humans(db) == [({"prefix": "May I ship?"}, {"response": "yes"}, "ok")]
 
+    @pytest.mark.slow
     @needs_memory
     async def test_in_another_process(self, db, serve, child, tmp_path):
         endpoint = serve(ASKS)

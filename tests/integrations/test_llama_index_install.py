@@ -110,6 +110,7 @@ class TestInstall:
         await agent("clerk", model(serve(script)), attach_now).run("x")
         assert outline(db) == "llm OpenAI"
 
+    @pytest.mark.slow
     def test_before_llama_index_is_imported(self, db):
         code = (
             "import sys, counterfoil_llama_index\n"

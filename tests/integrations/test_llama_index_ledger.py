@@ -167,6 +167,7 @@ class TestAgent:
         assert [call.agent for call in calls] == ["front", "back"]
         assert one.decided_by == calls[0].step_id
 
+    @pytest.mark.slow
     async def test_many_at_once(self, db, endpoint):
         shared = model(endpoint)
         await asyncio.gather(
@@ -217,6 +218,7 @@ class TestTrouble:
             assert [step.kind for step in store.steps(run) if step.error_type] == ["llm"]
         assert (run.status, run.llm_calls, run.errors) == ("error", 1, 1)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("way", ["chat", "stream_chat"])
     def test_a_connection_that_is_cut_in_the_middle_is_an_error_without_usage(self, db, endpoint, way):
         with pytest.raises(Exception, match=r"Connection error|peer closed connection"):
@@ -233,6 +235,7 @@ class TestTrouble:
             (found,) = store.llm_calls()
         assert (found.status, found.error_type, found.input_tokens) == ("error", "APITimeoutError", None)
 
+    @pytest.mark.slow
     def test_the_http_clients_own_retries_are_not_seen(self, db, endpoint):
         ask(endpoint, "chat", "retry", max_retries=3)
         with counterfoil.open(db) as store:

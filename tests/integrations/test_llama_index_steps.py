@@ -345,6 +345,7 @@ outer -> inner escalation returned inferred: x\
         tidy_up("A")
         assert outline(db).endswith("tidy_up\n  other dust")
 
+    @pytest.mark.slow
     async def test_thirty_at_once(self, db, serve):
         def script(request):
             word = request.user
@@ -363,6 +364,7 @@ outer -> inner escalation returned inferred: x\
 
 
 class TestMemory:
+    @pytest.mark.slow
     async def test_nothing_is_kept_of_two_hundred_runs(self, db, serve):
         llm = model(serve(LOOKS))
         for _ in range(20):
