@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 CASES = {
+    "msgspec and logging, which it needs": ("", "import logging, msgspec"),
     "import counterfoil": ("", "import counterfoil"),
     "CounterfoilHandler, beside LangGraph": (
         "import langgraph.graph",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 from counterfoil.events import Item, Usage
 from counterfoil.forklock import importing
 from counterfoil.plain import access, agent, handoff, run, score, step, tool, traceparent, wrap
-from counterfoil.plugins import hookimpl
 from counterfoil.recorder import Recorder, on_first_event, recorder_at
 from counterfoil.version import __version__
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import os
 
     from counterfoil.frameworks import attached, install, uninstall
+    from counterfoil.hookspecs import hookimpl
     from counterfoil.redact import Rule
     from counterfoil.store.errors import StoreError
     from counterfoil.store.read import Store, open
@@ -51,6 +51,7 @@ _LAZY: Final = {
     "Store": "counterfoil.store.read",
     "StoreError": "counterfoil.store.errors",
     "Rule": "counterfoil.redact",
+    "hookimpl": "counterfoil.hookspecs",
     "attached": "counterfoil.frameworks",
     "install": "counterfoil.frameworks",
     "uninstall": "counterfoil.frameworks",

@@ -33,6 +33,12 @@ class Conversation:
         self._bytes = 0
         self._lists: OrderedDict[tuple[int, ...], tuple[str, bool, tuple[int, ...]]] = OrderedDict()
 
+    def anew(self) -> Conversation:
+        """Give one that remembers nothing, and goes on with the numbers."""
+        made = Conversation()
+        made._count = self._count
+        return made
+
     def number(
         self, messages: Sequence[bytes], fresh: dict[bytes, int], names: list[str], bodies: list[bytes]
     ) -> tuple[int, ...]:

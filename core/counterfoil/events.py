@@ -66,6 +66,8 @@ EventKind = Literal[
     "score",  # a judgement
     "resume",  # found at ingest: this run resumes that one
     "price",  # found at ingest: what a call cost, and by which price table
+    "erasure",  # content of a run was erased
+    "prune",  # whole old runs were dropped
     "trouble",  # an error of our own
 ]
 EVENT_KINDS: Final[tuple[str, ...]] = EventKind.__args__  # type: ignore[attr-defined]  # typeshed hides it
@@ -156,6 +158,9 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     count: int | None = None
     resumes: str | None = None
     first_run: str | None = None
+    # erasure: how many events (`count`) lost how many texts, and by what they were chosen
+    texts: int | None = None
+    what: str | None = None  # run, session, match, older-than
 
 
 class Text(msgspec.Struct, omit_defaults=True, gc=False):
@@ -213,6 +218,8 @@ class Text(msgspec.Struct, omit_defaults=True, gc=False):
     frameworks: dict[str, str] | None = None
     # trouble
     place: str | None = None
+    # erasure, prune; why is its `reason`
+    erased_by: str | None = None
 
 
 class Usage(NamedTuple):

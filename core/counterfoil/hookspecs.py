@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     import click
 
     from counterfoil.adapters import Adapter
+    from counterfoil.anchor import Anchor
     from counterfoil.redact import Redactor
 
-__all__ = ["hookspec", "register_adapters", "register_commands", "register_redactors"]
+__all__ = ["hookimpl", "hookspec", "register_adapters", "register_anchors", "register_commands", "register_redactors"]
 
 hookspec = pluggy.HookspecMarker("counterfoil")
+#: Marks the functions of a plugin: `@counterfoil.hookimpl`.
+hookimpl = pluggy.HookimplMarker("counterfoil")
 
 
 @hookspec
@@ -25,6 +28,11 @@ def register_adapters() -> list[Adapter]:  # type: ignore[empty-body]  # a hook'
 @hookspec
 def register_redactors() -> list[Redactor]:  # type: ignore[empty-body]  # as above
     """Give rules or functions that take secrets out before anything touches the disk."""
+
+
+@hookspec
+def register_anchors() -> list[Anchor]:  # type: ignore[empty-body]  # as above
+    """Give places that keep signed checkpoints out of reach of whoever can write the store."""
 
 
 @hookspec

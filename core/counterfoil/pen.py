@@ -61,7 +61,7 @@ class Pen:
         self.events = 0
         self.dropped = 0
         self._owned_up = 0
-        self.tape: Final = Tape(path, self._new_writer)
+        self.tape: Final = Tape(path, self._new_writer, self._forget)
         self._began = False
         self._conversation = Conversation()
         self._redactors: list[Redactor] = []
@@ -220,6 +220,9 @@ class Pen:
     def _new_writer(self) -> None:
         self._conversation = Conversation()
         self._began = True
+
+    def _forget(self) -> None:
+        self._conversation = self._conversation.anew()
 
 
 def _without_lists(head: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import pluggy
 
-from counterfoil import hookspecs
 from counterfoil.adapters import Adapter
+from counterfoil.anchor import Anchor
 from counterfoil.forklock import importing
 from counterfoil.guard import report
 from counterfoil.snapshot import text_of
@@ -21,12 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
+    import pluggy
+
     from counterfoil.redact import Redactor
 
-__all__ = ["Plugin", "collect_adapters", "collect_redactors", "hookimpl", "listed", "manager", "reset"]
-
-#: Marks the functions of a plugin: `@counterfoil.hookimpl`.
-hookimpl = pluggy.HookimplMarker("counterfoil")
+__all__ = ["Plugin", "collect_adapters", "collect_anchors", "collect_redactors", "listed", "manager", "reset"]
 
 GROUP: Final = "counterfoil"
 
@@ -58,6 +56,10 @@ class _Loader:
             if self.manager is None and not self.busy:
                 self.busy = True
                 try:
+                    import pluggy  # noqa: PLC0415  # 4 ms, and nobody who reads a store needs a plugin
+
+                    from counterfoil import hookspecs  # noqa: PLC0415  # as pluggy
+
                     manager = pluggy.PluginManager("counterfoil")
                     manager.add_hookspecs(hookspecs)
                     self.plugins = tuple(_load(manager, entry, problems) for entry in _entries(problems))
@@ -201,6 +203,11 @@ def collect_redactors() -> tuple[Redactor, ...] | None:
         from counterfoil.redact import Rule  # noqa: PLC0415  # most who ask for plugins ask for none of these
 
     return _loader.collect("register_redactors", lambda one: isinstance(one, Rule) or callable(one))
+
+
+def collect_anchors() -> tuple[Anchor, ...]:
+    """Give the anchors of all plugins."""
+    return _loader.collect("register_anchors", lambda one: isinstance(one, Anchor)) or ()
 
 
 def collect_adapters() -> tuple[Adapter, ...]:

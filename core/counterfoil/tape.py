@@ -32,12 +32,14 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["ROTATE_BYTES", "ROTATE_SECONDS", "Tape", "folder_of"]
+__all__ = ["ERASED", "ROTATE_BYTES", "ROTATE_SECONDS", "Tape", "folder_of"]
 
 ROTATE_BYTES: Final = 8 << 20
 ROTATE_SECONDS: Final = 300
 RETRY_SECONDS: Final = 5
 CHECK_SECONDS: Final = 1
+#: In the folder of tapes: grows with every erasure.
+ERASED: Final = "erased"
 
 _CLOSED: Final = (-1, "")
 #: Out of the way of hosts that close and reuse the low numbers.
@@ -57,12 +59,17 @@ class Tape:
     """One process's tape. Thread-safe; a forked child finds itself on a new tape.
 
     `on_new_writer()` is called whenever a new tape begins: at first use, after a fork or a `close`, and where the
-    old one was taken from us. Numbers given to messages are only good within one writer.
+    old one was taken from us. Numbers given to messages are only good within one writer. `on_erasure()` is called soon
+    after texts were erased from the store: what they stood for may be gone.
     """
 
-    def __init__(self, store: str, on_new_writer: Callable[[], None]) -> None:
+    def __init__(
+        self, store: str, on_new_writer: Callable[[], None], on_erasure: Callable[[], None] | None = None
+    ) -> None:
         self.folder: Final = folder_of(store)
         self._on_new_writer = on_new_writer
+        self._on_erasure = on_erasure
+        self._erased = 0
         # Read at once, so that no line goes to a writer that it was not made for. Within one writer the
         # descriptor's number stays: rotation puts the next file behind it.
         self._open: tuple[int, str] = _CLOSED
@@ -187,6 +194,7 @@ class Tape:
                 problem = error
             else:
                 self._on_new_writer()
+                self._erased = self._erasures()
                 self._identity = _identity_of(fd)
                 self._checked_at = now
                 self._open = (fd, writer)
@@ -277,8 +285,17 @@ class Tape:
                 self._open = _CLOSED
             elif not os.fstat(fd).st_nlink:
                 self._retire()
+            before, self._erased = self._erased, self._erasures()
+            if self._erased != before and self._on_erasure is not None:
+                self._on_erasure()
         if now - self._opened_at > ROTATE_SECONDS:
             self._rotate()
+
+    def _erasures(self) -> int:
+        try:
+            return os.stat(os.path.join(self.folder, ERASED)).st_size
+        except OSError:
+            return 0
 
     def _retire(self) -> None:
         """Let go of the file and its lock, but keep the number for a while: a thread may be about to write to it.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from counterfoil import hookimpl
 from counterfoil.adapters import Adapter
-from counterfoil.plugins import hookimpl
 from counterfoil_crewai.versions import SUPPORTED
 
 __all__ = ["register_adapters"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from counterfoil import hookimpl
 from counterfoil.adapters import Adapter
-from counterfoil.plugins import hookimpl
 from counterfoil_llama_index.versions import SUPPORTED
 
 __all__ = ["register_adapters"]

@@ -15,6 +15,7 @@ from cli_story import environment, hanging, invoke, record
 from counterfoil import plugins
 from counterfoil.adapters import Adapter
 from counterfoil.events import Text
+from counterfoil.store import ingest, prune, signing
 from handmade_tape import SECOND, T0, Tape, run_id, step_id
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -231,6 +232,23 @@ def test_an_event_that_was_changed_or_deleted_breaks_the_chain(store, statement,
     changed_by_hand(store, "UPDATE events SET commitments = commitments", statement)
     found = doctor(store)["chain"]
     assert (found["level"], found["found"]) == ("problem", [bad or str(count)])
+
+
+def test_old_runs_that_were_pruned_are_no_gap_in_the_chain(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    path = tmp_path / "store" / "c.db"
+    path.parent.mkdir()
+    tape = Tape(path)
+    for n in (1, 2, 3):
+        tape.start(run_id(n), step_id(n), t=T0 + n * SECOND)
+        tape.end(run_id(n), step_id(n), t=T0 + n * SECOND + 1)
+    tape.exit(t=T0 + 10 * SECOND)
+    with ingest.Drainer(path) as drainer:
+        drainer.drain()
+    signing.begin(path)
+    assert prune.prune(path, T0 + 3 * SECOND, by="ada").runs == (run_id(1), run_id(2))
+    for events in ("1", "2", "3", "4", "100"):
+        assert doctor(path, "--events", events)["chain"]["level"] == "ok"
 
 
 def test_of_the_chain_only_the_last_events_are_checked_when_so_asked(store):

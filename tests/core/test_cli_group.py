@@ -6,13 +6,15 @@ from cli_story import invoke
 from counterfoil import __version__
 from counterfoil.cli.group import COMMANDS
 
+WIDEST = max(map(len, COMMANDS))
+
 
 @pytest.mark.parametrize("args", [[], ["--help"], ["-h"]], ids=["nothing", "--help", "-h"])
 def test_help_lists_every_command(args):
     result = invoke(*args)
     assert result.exit_code == 0
     for name, does in COMMANDS.items():
-        assert f"  {name:<8} {does}\n" in result.stdout
+        assert f"  {name:<{WIDEST}}  {does}\n" in result.stdout
 
 
 def test_the_version_is_told():

@@ -1,6 +1,7 @@
 """`counterfoil plugins`, and the commands that plugins add."""
 
 import json
+import re
 import os
 
 import pytest
@@ -56,7 +57,7 @@ def register_adapters():
 def test_a_plugin_s_command_runs_and_stands_in_the_help(plugged):
     env = plugged("greeter", GREETER)
     assert command("hello", env=env).stdout == "hello from a plugin\n"
-    assert "  hello    Say hello.\n" in command("--help", env=env).stdout
+    assert re.search("^  hello +Say hello.$", command("--help", env=env).stdout, re.MULTILINE)
 
 
 def test_a_plugin_s_command_never_stands_in_for_one_of_ours(plugged):

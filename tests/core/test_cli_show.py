@@ -134,7 +134,7 @@ def test_lines_fit_the_screen(store, columns, options):
 def test_json_has_the_run_and_the_rows_of_every_view(store):
     shown = json.loads(show(store, "--json"))
     assert list(shown) == [
-        "run", "steps", "llm_calls", "tool_calls", "handoffs", "accesses", "decisions", "approvals", "scores"
+        "run", "steps", "llm_calls", "tool_calls", "handoffs", "accesses", "decisions", "approvals", "scores", "erasures",
     ]  # fmt: skip
     assert [step["name"] for step in shown["steps"] if step["kind"] == "agent"] == [
         "triage",

@@ -15,6 +15,7 @@ import pytest
 import counterfoil
 from counterfoil import events
 from counterfoil.events import message, text_part, tool_call_part, tool_response_part
+from counterfoil.store.erase import Selection, erase
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -56,7 +57,7 @@ VIEWS = documented_views()
 QUERIES = {
     int(number): (query, names(columns))
     for number, query, columns in re.findall(
-        r"(?ms)^### (\d+)\. .*?```sql\n(.*?)```\n\nColumns: (.*?)(?=\n\n|\Z)", section("Twenty queries")
+        r"(?ms)^### (\d+)\. .*?```sql\n(.*?)```\n\nColumns: (.*?)(?=\n\n|\Z)", section("Twenty-one queries")
     )
 }
 
@@ -209,7 +210,10 @@ def path(tmp_path_factory):
             [sys.executable, "-c", KILLED], env=environment(COUNTERFOIL_DB=path, COUNTERFOIL_DRAIN="off")
         )
         assert child.returncode == -signal.SIGKILL
+        with counterfoil.run("ticket 3", task="apology", input="sorry") as erased:
+            pass
         assert counterfoil.flush(path)
+        erase(path, Selection("run", erased.run_id), by="ada@desk", because="the customer asked")
         yield path
         recorder.end(still_open)
 
@@ -238,8 +242,8 @@ def parameters(db):
 # -- docs/sql.md: queries
 
 
-def test_there_are_twenty_queries():
-    assert sorted(QUERIES) == list(range(1, 21))
+def test_there_are_twenty_one_queries():
+    assert sorted(QUERIES) == list(range(1, 22))
 
 
 @pytest.mark.parametrize("number", QUERIES)
@@ -289,6 +293,7 @@ def test_query_reads_views_alone(db, number):
         (15, ("query", "items", "item_ids", "bytes"), {("by number", 2, '["A-1"]', 240), (None, 0, "[]", None)}),
         (18, ("status", "name"), {("running", "import"), ("interrupted", "ticket 2"), ("interrupted", "search")}),
         (19, ("label", "value", "tasks"), {("tier", "gold", 2)}),
+        (21, ("erased_by", "reason", "what", "events", "texts"), {("ada@desk", "the customer asked", "run", 1, 2)}),
     ],
 )  # fmt: skip
 def test_query_answers_its_question(db, parameters, number, columns, rows):

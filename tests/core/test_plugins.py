@@ -255,7 +255,7 @@ def section(hook):
     return signature.strip(), example
 
 
-HOOKS = [name for name in hookspecs.__all__ if name != "hookspec"]
+HOOKS = [name for name in hookspecs.__all__ if name not in {"hookimpl", "hookspec"}]
 
 
 @pytest.mark.parametrize("hook", HOOKS)

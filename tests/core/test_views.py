@@ -35,6 +35,7 @@ CONTRACT = {
     "approvals": "approval_id, run_id, step_id, agent, tool, arguments, status, asked_at, answered_at, answered_by, comment",
     "scores": "run_id, step_id, name, value, label, source, comment, at",
     "findings": "finding_id, run_id, step_id, detector, severity, summary, cost_usd, at",
+    "erasures": "run_id, kind, erased_by, reason, what, events, texts, at",
     "agents": "agent, framework, version, owner, internal, model, tools, runs, steps, cost_usd, errors, first_seen, last_seen",
     "processes": "process_id, host, pid, started_at, ended_at, alive, versions",
 }
@@ -108,7 +109,7 @@ def test_every_view_can_be_read_whole_from_an_empty_store(path):
         (records.Run, "runs"), (records.Step, "steps"), (records.LlmCall, "llm_calls"), (records.ToolCall, "tool_calls"),
         (records.Message, "messages"), (records.Handoff, "handoffs"), (records.Access, "accesses"),
         (records.Decision, "decisions"), (records.Approval, "approvals"), (records.Score, "scores"),
-        (records.Finding, "findings"), (records.Agent, "agents"), (records.Process, "processes"),
+        (records.Finding, "findings"), (records.Erasure, "erasures"), (records.Agent, "agents"), (records.Process, "processes"),
     ],
 )  # fmt: skip
 def test_a_record_has_the_columns_of_its_view(path, kind, view):

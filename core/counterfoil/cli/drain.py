@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +14,8 @@ from counterfoil.cli.amounts import size
 from counterfoil.cli.complaint import complain, until_ctrl_c
 from counterfoil.cli.group import COMMANDS, TROUBLE
 from counterfoil.cli.options import common
+from counterfoil.store import retention
+from counterfoil.store.errors import StoreError
 from counterfoil.store.ingest import Drainer
 from counterfoil.store.read import store_path
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from counterfoil.store.ingest import Drained
 
 __all__ = ["command"]
+
+#: How often --watch does what the store's settings say.
+KEEP_SECONDS: Final = 3_600.0
 
 
 @click.command("drain", short_help=COMMANDS["drain"])
@@ -47,7 +53,8 @@ def command(
 ) -> None:
     """Move recorded events from the tapes into the store.
 
-    Every command that reads does this first. Exit code 1 when something could not be moved.
+    Every command that reads does this first. Exit code 1 when something could not be moved. With --watch, what
+    `counterfoil settings` says of old runs is done once an hour.
     """
     path = store_path(db)
     with until_ctrl_c() if watch else nullcontext(), Drainer(path) as drainer:
@@ -58,13 +65,30 @@ def command(
                 ctx.exit(TROUBLE)
             return
         told = set(done.notices)
+        kept_at = -math.inf
         while True:
+            if time.monotonic() - kept_at >= KEEP_SECONDS:
+                kept_at = time.monotonic()
+                drainer.close()
+                _keep(path, as_json=as_json)
             time.sleep(every)
             done = drainer.drain(wait=wait, price=True)
             new = done._replace(notices=tuple(one for one in done.notices if one not in told))
             told.update(done.notices)
             if new.events or new.notices:
                 _tell(path, new, as_json=as_json, watch=True)
+
+
+def _keep(path: str, *, as_json: bool) -> None:
+    """Do what the store's settings say of old runs."""
+    try:
+        for said in retention.apply(path):
+            if as_json:
+                screen.put_json({"store": path, "retention": said}, indent=None)
+            else:
+                screen.put_now([said])
+    except StoreError as error:
+        complain(str(error))
 
 
 def _tell(path: str, done: Drained, *, as_json: bool, watch: bool) -> None:

@@ -17,7 +17,17 @@ from counterfoil.cli.times import age, duration, local
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from counterfoil.store.records import Access, Approval, Decision, Handoff, LlmCall, Run, Score, Step
+    from counterfoil.store.records import (
+        Access,
+        Approval,
+        Decision,
+        Erasure,
+        Handoff,
+        LlmCall,
+        Run,
+        Score,
+        Step,
+    )
 
 __all__ = ["decision_lines", "handoff_lines", "head_lines", "human_lines", "read_lines", "score_lines"]
 
@@ -25,7 +35,7 @@ INDENT = "  "
 LABEL = 9
 
 
-def head_lines(run: Run, width: int | None, now: int) -> Iterator[Text]:
+def head_lines(run: Run, erasures: Sequence[Erasure], width: int | None, now: int) -> Iterator[Text]:
     """Give what is to be said of the run as a whole."""
     title = Text(visible(run.name or "?"), style="bold")
     title.append("  ").append(run.status, style=screen.STATUS_STYLES.get(run.status, "green"))
@@ -58,6 +68,7 @@ def head_lines(run: Run, width: int | None, now: int) -> Iterator[Text]:
         ("cost", _cost(run)),
         ("input", "" if run.input is None else gist(run.input)),
         ("output", "" if run.output is None else gist(run.output)),
+        ("erased", _erased(erasures)),
     ]
     room = None if width is None else max(READABLE, width - LABEL)
     for label, value in rows:
@@ -66,6 +77,15 @@ def head_lines(run: Run, width: int | None, now: int) -> Iterator[Text]:
             yield from hanging(
                 Text(label.ljust(LABEL), style="dim").append(shown, style="default"), LABEL, width
             )
+
+
+def _erased(erasures: Sequence[Erasure]) -> str:
+    """Tell of the newest erasure; a large one is recorded in several events."""
+    if not erasures:
+        return ""
+    last = erasures[-1]
+    said = f"{local(last.at_ns)} by {last.erased_by or '?'}"
+    return f"{said}: {last.reason}" if last.reason else said
 
 
 def _tokens(run: Run) -> str:
@@ -212,7 +232,7 @@ def decision_lines(decisions: Sequence[Decision], width: int | None) -> Iterator
 
 def score_lines(scores: Sequence[Score], steps: Sequence[Step], width: int | None) -> Iterator[Text]:
     """Give how run and steps were judged."""
-    names = {step.step_id: f"{step.kind} {step.name}" for step in steps}
+    names = {step.step_id: f"{step.kind} {step.name or '?'}" for step in steps}
     lines = []
     for one in scores:
         worth = " ".join(

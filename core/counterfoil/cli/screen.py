@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -45,6 +44,8 @@ class _Console(Console):
 def width() -> int | None:
     """Give how many cells a line of standard output has; None where it is no screen: then nothing is cut."""
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+        import shutil  # noqa: PLC0415  # its archive formats cost a command 3 ms, where there is no screen for nothing
+
         return max(20, shutil.get_terminal_size().columns)
     return None
 

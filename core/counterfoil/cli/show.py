@@ -67,6 +67,7 @@ def _json(store: Store, run: Run, *, full: bool) -> dict[str, Any]:
         "decisions": store.decisions(run),
         "approvals": store.approvals(run),
         "scores": store.scores(run),
+        "erasures": store.erasures(run),
     }
     if full:
         rows["messages"] = store.new_messages(run)
@@ -80,7 +81,7 @@ def _lines(store: Store, run: Run, width: int | None, *, full: bool) -> Iterator
     now = time.time_ns()
     steps = store.steps(run)
     calls = {call.step_id: call for call in store.llm_calls(run)}
-    yield from run_sections.head_lines(run, width, now)
+    yield from run_sections.head_lines(run, store.erasures(run), width, now)
     yield Text("")
     details = None
     if full:

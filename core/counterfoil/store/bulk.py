@@ -1,13 +1,14 @@
 """Many rows in few statements.
 
 One statement per row (`executemany`) starves in a thread beside a busy interpreter: each one waits for the GIL.
-Hundreds of rows a statement give ten times the rate.
+Hundreds of rows a statement give ten times the rate. Preparing one costs as much as carrying it out: rows go by powers
+of two, so that the statements are few and SQLite's module has them ready.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -22,10 +23,14 @@ __all__ = ["delete_in", "insert", "insert_sparse", "select_in", "upsert_suffix"]
 
 #: SQLite takes at most 32 766 bound values a statement.
 VARIABLES: Final = 32_000
-ROWS: Final = 1_000
+ROWS: Final = 1_024
 
 
-@lru_cache(maxsize=64)
+#: The columns that rows alike have ever set, by table and by what they are like.
+_set: dict[tuple[str, str], set[str]] = {}
+
+
+@lru_cache(maxsize=256)
 def _values(rows: int, width: int) -> str:
     return ",".join(["(" + ",".join("?" * width) + ")"] * rows)
 
@@ -41,21 +46,37 @@ def insert(
 ) -> None:
     """Put `rows` into `table`; `suffix` is an ON CONFLICT clause."""
     width = len(columns)
-    step = min(ROWS, VARIABLES // width)
+    most = min(ROWS, VARIABLES // width)
     head = f"{verb} INTO {table}({','.join(columns)}) VALUES "
-    for at in range(0, len(rows), step):
-        part = rows[at : at + step]
-        db.execute(head + _values(len(part), width) + suffix, list(chain.from_iterable(part)))
+    at = 0
+    while at < len(rows):
+        size = _power_of_two(min(most, len(rows) - at))
+        part = rows[at : at + size]
+        db.execute(head + _values(size, width) + suffix, list(chain.from_iterable(part)))
+        at += size
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << (most.bit_length() - 1)
 
 
 def insert_sparse(
-    db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    db: sqlite3.Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, like: str
 ) -> None:
-    """Put new `rows` into `table`, naming only the columns that one of them sets: most of a wide table's are NULL."""
+    """Put new `rows` into `table`, naming only columns that one of them sets: most of a wide table's are NULL.
+
+    Also those that rows set before which were `like` these, so that the statement is the same.
+    """
     if not rows:
         return
-    used = [at for at, values in enumerate(zip(*rows, strict=True)) if values.count(None) < len(values)]
-    insert(db, table, [columns[at] for at in used], [[row[at] for at in used] for row in rows])
+    named = _set.setdefault((table, like), set())
+    named.update(
+        name
+        for name, values in zip(columns, zip(*rows, strict=True), strict=True)
+        if values.count(None) < len(rows)
+    )
+    used = [name in named for name in columns]
+    insert(db, table, list(compress(columns, used)), [list(compress(row, used)) for row in rows])
 
 
 def upsert_suffix(key: Sequence[str], columns: Sequence[str]) -> str:
@@ -74,6 +95,8 @@ def select_in(
     wanted = list(keys)
     for at in range(0, len(wanted), ROWS):
         part = wanted[at : at + ROWS]
+        # To a power of two, too: one that is asked for twice is given once.
+        part += part[-1:] * (_power_of_two(2 * len(part) - 1) - len(part))
         row = db.execute(
             f"SELECT json_group_array(json_array({','.join(columns)})) FROM {table} WHERE {key} IN ({','.join('?' * len(part))})",
             part,

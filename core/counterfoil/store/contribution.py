@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+
+import msgspec
 
 if TYPE_CHECKING:
     from counterfoil.store.rows import StepRow
@@ -15,18 +17,14 @@ DAY_NS: Final = 86_400_000_000_000
 Group: TypeAlias = tuple[int | None, str | None, str | None, str | None, str | None]
 
 
-class _Contribution(NamedTuple):
+class Contribution(msgspec.Struct, frozen=True, gc=False):
+    """A step's part in its run's sums. `SUMS` names the columns of `t_runs` that `sums` adds to."""
+
     run_id: str | None
     agent: str | None
     framework: str | None
     sums: tuple[int, ...]
     group: Group | None = None  # of a model call that counts
-
-
-class Contribution(_Contribution):
-    """A step's part in its run's sums. `SUMS` names the columns of `t_runs` that `sums` adds to."""
-
-    __slots__ = ()
     SUMS: ClassVar = (
         "steps", "open_steps", "waiting", "llm_calls", "tool_calls", "errors", "input_tokens", "input_known",
         "output_tokens", "output_known", "cost_nano", "priced_calls", "unpriced_calls", "unknown_usage_calls",

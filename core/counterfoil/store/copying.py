@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from counterfoil.events import Head, Text, decode_head, decode_text
-from counterfoil.store import bulk, fold, seal, sealing, sources
+from counterfoil.store import bulk, erasures, fold, refold, seal, sealing, sources
 from counterfoil.store.errors import StoreError
 from counterfoil.store.exclusive import transaction
 from counterfoil.store.fold import READ, Event
 from counterfoil.store.sources import Claim
+from counterfoil.store.views import LISTED
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,21 +31,6 @@ EVENTS: Final = 500
 BYTES: Final = 4 << 20
 
 _NO_TEXT: Final = Text()
-#: The first messages of a step's input (0) or output (1), those of earlier steps included, each at its place.
-_LISTED: Final = """WITH RECURSIVE link(step_id, direction, upto) AS (
-    VALUES (?, ?, ?)
-    UNION
-    SELECT iif(l.direction, b.out_base, b.in_base),
-      coalesce(iif(l.direction, b.out_base_output, b.in_base_output), 0),
-      min(l.upto, iif(l.direction, b.out_keep, b.in_keep))
-    FROM link l JOIN t_steps b ON b.step_id = l.step_id
-    WHERE iif(l.direction, b.out_base, b.in_base) IS NOT NULL AND iif(l.direction, b.out_keep, b.in_keep) > 0)
-  SELECT m.position, m.payload_id FROM link l
-  JOIN t_messages m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
-  UNION
-  SELECT m.position, m.payload_id FROM link l
-  JOIN borrowed m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
-  WHERE NOT EXISTS (SELECT 1 FROM t_steps WHERE step_id = l.step_id)"""
 
 
 class Copied(NamedTuple):
@@ -71,10 +57,11 @@ class _Row(NamedTuple):
 
 
 class _Here(NamedTuple):
-    """An event as it stands in the store that is copied to."""
+    """An event as it stands in the store that is copied to; `pruned`: of which its leaf is left."""
 
     seq: int
     leaf: bytes
+    pruned: bool = False
 
 
 def copy_events(
@@ -144,6 +131,12 @@ class _Copying:
         self._store = str(_rows(source, "SELECT value FROM meta WHERE key = 'store_id'")[0][0])
         self._own = sources.store_id(db)
         self._tapes: dict[int, tuple[int, int]] = {}
+        #: Events that lost all, in the source or here.
+        self._erased = erasures.whole([*_rows(source, erasures.BODIES), *db.execute(erasures.BODIES)])
+        #: Of what the store itself had made and then pruned: a leaf, and its number.
+        self._made_pruned = dict(db.execute("SELECT leaf, seq FROM pruned WHERE tape_id IS NULL").fetchall())
+        #: Runs of which nothing was here before.
+        self._fresh: set[str | None] = {None}
 
     def _theirs(
         self, query: str, values: Iterable[Any], params: Sequence[Any] = ()
@@ -205,13 +198,38 @@ class _Copying:
         """Copy `rows`, inside a transaction."""
         heads = {row.seq: decode_head(row.head) for row in rows}
         here = self._known(rows)
+        self._empty(rows, heads)
         contradicting = sum(one is None for one in here.values())
         new = [row for row in rows if row.seq not in here]
+        runs = {heads[row.seq].run for row in new}
+        self._fresh |= runs - {
+            run for (run,) in self._ours("SELECT run_id FROM t_runs WHERE run_id IN (...)", runs)
+        }
         seqs = self._add(new, heads)
+        # What the source has erased is not erased here, but for events that only refer to texts: whose word is this one.
+        erased = {heads[row.seq].run for row in new if heads[row.seq].k == "erasure"} - self._fresh
+        if erased:
+            refold.refold(self._db, self._source.path, erased)
         placed = {seq: one for seq, one in here.items() if one is not None}
         placed |= {row.seq: _Here(seqs[row.seq], row.leaf) for row in new}
         sources.note(self._db, self._claims(rows, placed))
         return Copied(len(new), len(here) - contradicting, contradicting)
+
+    def _empty(self, rows: Sequence[_Row], heads: dict[int, Head]) -> None:
+        """Have events that were erased refer to no text, also where another run still holds it."""
+        if not self._erased:
+            return
+        named = [
+            row.seq
+            for row in rows
+            if erasures.refers(heads[row.seq])
+            and erasures.leaf_name(row.head, row.commitments) in self._erased
+        ]
+        query = "SELECT DISTINCT seq FROM event_payloads WHERE seq IN (...)"
+        held = {seq for (seq,) in self._theirs(query, named)}
+        for seq in named:
+            if seq not in held:
+                heads[seq] = erasures.emptied(heads[seq])
 
     def tape(self, tape_id: int) -> tuple[int, int]:
         """Give writer and tape of the store that is copied to, for a tape of the source."""
@@ -255,6 +273,12 @@ class _Copying:
             ):
                 row = of_tape[offset]
                 known[row.seq] = _Here(seq, seal.leaf(head, commitments or b"")) if head == row.head else None
+            for seq, offset, leaf in self._ours(
+                "SELECT seq, offset, leaf FROM pruned WHERE offset IN (...) AND tape_id = ?",
+                of_tape,
+                (self.tape(tape_id)[1],),
+            ):
+                known[of_tape[offset].seq] = _Here(seq, leaf, pruned=True)
         for seq, head, commitments in self._ours(
             "SELECT seq, CAST(head AS BLOB), commitments FROM events WHERE tape_id IS NULL AND t_ns IN (...)",
             times,
@@ -262,6 +286,9 @@ class _Copying:
             leaf = seal.leaf(head, commitments or b"")
             for row in made.get(leaf, ()):
                 known[row.seq] = _Here(seq, leaf)
+        for leaf in made.keys() & self._made_pruned.keys():
+            for row in made[leaf]:
+                known[row.seq] = _Here(self._made_pruned[leaf], leaf, pruned=True)
         return known
 
     def _add(self, rows: Sequence[_Row], heads: Mapping[int, Head]) -> dict[int, int]:
@@ -375,13 +402,19 @@ class _Copying:
                 key = (head.base, int(bool(head.base_output)))
                 wanted[key] = max(head.keep, wanted.get(key, 0))
         bases = {step_id for step_id, _ in wanted}
+        # A step whose messages were erased here has none: those that others go on from are new.
         there = {
-            step_id for (step_id,) in self._ours("SELECT step_id FROM t_steps WHERE step_id IN (...)", bases)
+            (step_id, direction)
+            for step_id, *counts in self._ours(
+                "SELECT step_id, in_count, out_count FROM t_steps WHERE step_id IN (...)", bases
+            )
+            for direction, count in enumerate(counts)
+            if count is not None
         }
         for (step_id, direction), keep in wanted.items():
-            if step_id in there:
+            if (step_id, direction) in there:
                 continue
-            listed = dict(_rows(self._source, _LISTED, (step_id, direction, keep)))
+            listed = dict(_rows(self._source, LISTED, (step_id, direction, keep)))
             payloads = self._store_bodies(self._bodies({at for at in listed.values() if at is not None}))
             bulk.insert(
                 self._db,
@@ -398,7 +431,8 @@ class _Copying:
         leaves = {row.seq: row.leaf for row in rows}
         chains = {row.seq: row.chain for row in rows}
         ahead = [row.seq - 1 for row in rows if row.seq - 1 not in chains]
-        chains |= dict(self._theirs("SELECT seq, chain FROM events WHERE seq IN (...)", ahead))
+        for table in ("events", "pruned"):
+            chains |= dict(self._theirs(f"SELECT seq, chain FROM {table} WHERE seq IN (...)", ahead))
         said: list[tuple[int, str, int, int, bytes, bytes | None, bytes]] = [
             (row.seq, self._store, 0, row.seq, row.chain, chains.get(row.seq - 1), leaves[row.seq])
             for row in rows
@@ -419,5 +453,5 @@ class _Copying:
         for seq, store, line, number, chain, before, leaf in said:
             here = placed.get(seq)
             if here is not None and not (store == self._own and own.get(number) == chain):
-                other = None if leaf == here.leaf else leaf
+                other = None if leaf == here.leaf and not here.pruned else leaf
                 yield Claim(store, line, number, here.seq, chain, before, other)

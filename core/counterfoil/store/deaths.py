@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from counterfoil.events import Head, Text
 from counterfoil.store import tapes
-from counterfoil.store.sealing import Made
+from counterfoil.store.made import Made
 from counterfoil.store.steps import RANKS
 
 if TYPE_CHECKING:

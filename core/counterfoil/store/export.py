@@ -21,8 +21,8 @@ __all__ = ["Exported", "export"]
 #: The runs of one task: what they resume, and what resumes them.
 _TASK = """SELECT run_id FROM t_runs WHERE coalesce(first_run_id, run_id) IN (
   SELECT coalesce(first_run_id, run_id) FROM t_runs WHERE run_id IN ({marks})) ORDER BY started_ns, run_id"""
-#: What happened in the runs, and what their processes said of themselves.
-_ONLY = """run_id IN ({runs}) OR (kind IN ('open', 'exit') AND tape_id IN (
+#: What happened in the runs, what their processes said of themselves, and what was erased of that.
+_ONLY = """run_id IN ({runs}) OR (kind = 'erasure' AND run_id IS NULL) OR (kind IN ('open', 'exit') AND tape_id IN (
     SELECT tape_id FROM tapes WHERE writer_id IN ({writers})))
   OR (kind = 'gone' AND run_id IS NULL AND EXISTS (SELECT 1 FROM event_payloads l JOIN payloads p USING (payload_id)
     WHERE l.seq = events.seq AND iif(json_valid(p.body), json_extract(p.body, '$.writer'), NULL) IN (

@@ -6,7 +6,7 @@ does not depend on the order in which the tapes were drained.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ __all__ = ["READ", "Event", "apply"]
 READ: Final = frozenset({"items"})
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A sealed event with where its parts are stored. `bodies` holds those that are in `READ`."""
 
     seq: int
@@ -65,6 +65,7 @@ _DECISION: Final = (
     "decision_id", "run_id", "step_id", "call_id", "agent", "action", "resource", "verdict", "rule", "reason",
     "policy", "policy_version", "enforced", "at_ns",
 )  # fmt: skip
+_ERASURE: Final = ("seq", "kind", "run_id", "at_ns", "erased_by", "reason", "what", "events", "texts")
 _IF_NEWER_TROUBLE: Final = (
     " WHERE excluded.count > count OR (excluded.count = count AND excluded.at_ns > at_ns)"
 )
@@ -104,6 +105,7 @@ class _Fold:
         self._answers: list[tuple[Any, ...]] = []
         self._applied: list[tuple[Any, ...]] = []
         self._links: dict[str, tuple[str, str]] = {}
+        self._erasures: list[tuple[Any, ...]] = []
 
     # -- load
 
@@ -185,6 +187,9 @@ class _Fold:
                 self._answers.append((head.run, head.t, head.q, event.payloads.get("answer"), 0))
             case "trouble" if event.writer_id is not None:
                 self._trouble(event, event.writer_id)
+            case "erasure" | "prune":
+                told = (text.erased_by, text.reason, head.what, head.count, head.texts)
+                self._erasures.append((event.seq, head.k, head.run, head.t, *told))
 
     def _step(self, head: Head) -> StepRow:
         assert head.step is not None
@@ -387,11 +392,12 @@ class _Fold:
         called = {step.response_id for step in self._steps.values() if reports.is_report(step)}
         if called:
             self._load_steps("response_id", (one for one in called if one is not None))
-            reports.fold(
-                step
-                for step in self._steps.values()
-                if step.response_id in called and reports.is_report(step)
-            )
+            found = [
+                one for one in self._steps.values() if one.response_id in called and reports.is_report(one)
+            ]
+            # What an amend has said of a report stands: the other's response id may be erased.
+            told = {one.step_id for one in found if "folded_into" in self._stamps.of(one.step_id, one)}
+            reports.fold(found, told)
         for step in self._steps.values():
             if step.end_rank == 0:
                 steps.settle(step, self._stamps.of(step.step_id, step))
@@ -413,6 +419,7 @@ class _Fold:
         newer = bulk.upsert_suffix(_TROUBLE[:2], _TROUBLE) + _IF_NEWER_TROUBLE
         bulk.insert(db, "t_troubles", _TROUBLE, list(self._troubles.values()), suffix=newer)
         bulk.insert(db, "t_answers", _ANSWER, self._answers, verb="INSERT OR REPLACE")
+        bulk.insert(db, "t_erasures", _ERASURE, self._erasures)
         for key in self._applied:
             db.execute("UPDATE t_answers SET applied = 1 WHERE run_id = ? AND at_ns = ? AND q = ?", key)
 
@@ -427,8 +434,8 @@ class _Fold:
                 (calls if step.kind == "llm" else others).append(msgspec.structs.astuple(step))
         self._upsert("t_steps", _STEP, stored)
         # Apart, as a third of the columns is a model call's alone.
-        bulk.insert_sparse(self._db, "t_steps", _STEP, calls)
-        bulk.insert_sparse(self._db, "t_steps", _STEP, others)
+        bulk.insert_sparse(self._db, "t_steps", _STEP, calls, like="llm")
+        bulk.insert_sparse(self._db, "t_steps", _STEP, others, like="other")
 
     def _upsert(self, table: str, columns: Sequence[str], rows: Iterable[msgspec.Struct]) -> None:
         tuples = [msgspec.structs.astuple(row) for row in rows]

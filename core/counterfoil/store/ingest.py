@@ -18,19 +18,22 @@ from filelock import FileLock, Timeout
 
 from counterfoil import disk
 from counterfoil.events import FORMAT
+from counterfoil.forklock import importing
 from counterfoil.guard import report
 from counterfoil.ids import now_ns
 from counterfoil.store import bulk, deaths, fold, forks, pricing, resumption, schema, tapes
 from counterfoil.store.errors import StoreError
 from counterfoil.store.forks import Holder
 from counterfoil.store.rebuild import rebuild
-from counterfoil.store.sealing import Made, Sealing
+from counterfoil.store.sealing import Sealing
 from counterfoil.store.tapes import Bad, Line, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Drained", "Drainer", "left_bytes", "rebuild"]
+    from counterfoil.store.made import Made
+
+__all__ = ["Drained", "Drainer", "drain_all", "rebuild"]
 
 #: Tape taken into one transaction. Fewer, larger ones starve less beside a busy interpreter.
 BATCH_BYTES: Final = 2 << 20
@@ -38,6 +41,8 @@ BATCH_BYTES: Final = 2 << 20
 LINE_BYTES: Final = 128 << 20
 #: After a large backlog the rest of the prices is left to the next reader.
 PRICE_SECONDS: Final = 10.0
+#: To sign takes this long, where OpenSSL is to be imported first: not begun with less time left.
+SIGN_SECONDS: Final = 0.3
 
 
 class Drained(NamedTuple):
@@ -80,21 +85,24 @@ class Drainer(Holder):
         self._key = b""
         self._draining = threading.Lock()
 
-    def drain(self, *, wait: float = 0.0, deadline: float | None = None, price: bool = False) -> Drained:
+    def drain(
+        self, *, wait: float = 0.0, deadline: float | None = None, price: bool = False, sign: bool = True
+    ) -> Drained:
         """Move what the tapes hold into the store.
 
         Waits at most `wait` seconds for another drainer, stops at `deadline` (of time.monotonic) with what is
-        stored by then, and finds prices afterwards if `price`. Raises StoreError where the store cannot be written.
+        stored by then, finds prices afterwards if `price`, and signs, where this is wanted of the store, unless `sign` is
+        False. Raises StoreError where the store cannot be written.
         """
         wait = max(0.0, wait)
         if forks.is_tainted(self.path) or not self._draining.acquire(timeout=wait):
             return self._busy()
         try:
-            return self._alone(wait, deadline, price=price)
+            return self._alone(wait, deadline, price=price, sign=sign)
         finally:
             self._draining.release()
 
-    def _alone(self, wait: float, until: float | None, *, price: bool) -> Drained:
+    def _alone(self, wait: float, until: float | None, *, price: bool, sign: bool) -> Drained:
         """Drain with the lock that keeps other processes' drainers out."""
         if not os.path.isdir(os.path.dirname(self.path)):
             raise StoreError(
@@ -114,13 +122,13 @@ class Drainer(Holder):
             raise schema.explain(self.path, error) from None
         try:
             with self.lock:
-                return self._guarded_pass(until, price=price)
+                return self._guarded_pass(until, price=price, sign=sign)
         finally:
             alone.release()
 
-    def _guarded_pass(self, until: float | None, *, price: bool) -> Drained:
+    def _guarded_pass(self, until: float | None, *, price: bool, sign: bool) -> Drained:
         try:
-            return self._pass(until, price=price)
+            return self._pass(until, price=price, sign=sign)
         except sqlite3.OperationalError as error:
             self.let_go()
             if "locked" in str(error) or "busy" in str(error):
@@ -131,7 +139,7 @@ class Drainer(Holder):
             raise schema.explain(self.path, error) from None
 
     def _busy(self) -> Drained:
-        return Drained(0, left_bytes(self.folder, None), busy=True)
+        return Drained(0, tapes.left_bytes(self.folder, None), busy=True)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -162,7 +170,7 @@ class Drainer(Holder):
 
     # -- one pass over the tapes
 
-    def _pass(self, until: float | None, *, price: bool) -> Drained:
+    def _pass(self, until: float | None, *, price: bool, sign: bool) -> Drained:
         db = self._connect(until)
         began = now_ns()
         notices: list[str] = []
@@ -235,7 +243,17 @@ class Drainer(Holder):
             self._make(
                 db, pricing.price_unpriced(db, time.monotonic() + PRICE_SECONDS if until is None else until)
             )
-        return Drained(events, left_bytes(self.folder, db), busy=False, notices=tuple(notices))
+        if sign and (until is None or until - time.monotonic() > SIGN_SECONDS):
+            self._sign(db, ends=price)
+        return Drained(events, tapes.left_bytes(self.folder, db), busy=False, notices=tuple(notices))
+
+    def _sign(self, db: sqlite3.Connection, *, ends: bool) -> None:
+        if db.execute("SELECT 1 FROM meta WHERE key = 'audit_key'").fetchone() is None:
+            return
+        with importing:
+            from counterfoil.store import signing  # noqa: PLC0415  # most stores are not signed
+
+        signing.after_drain(db, ends=ends)
 
     def _place(self, db: sqlite3.Connection, segment: Segment) -> tuple[int, int, int]:
         row = db.execute(
@@ -291,7 +309,7 @@ class Drainer(Holder):
             now = now_ns()
             bad: list[tuple[int, int, int, str, bytes]] = []
             for piece in pieces:
-                known = _known(db, "events", piece)
+                known = _known(db, "events", piece) | _known(db, "pruned", piece)
                 for line in piece.lines:
                     if line.offset not in known:
                         sealed.add(line, piece.tape_id, piece.writer_id)
@@ -377,32 +395,27 @@ class Drainer(Holder):
                     os.unlink(tape.segment.path)
 
 
+def drain_all(path: str) -> list[str]:
+    """Bring in all that the tapes of the store at `path` hold, priced; give the notices.
+
+    Raises StoreError where nothing was recorded, or another process is at it.
+    """
+    if not os.path.exists(path) and not os.path.isdir(tapes.folder_of(path)):
+        raise StoreError(f"{path}: nothing has been recorded here; name another file with --db.")
+    with Drainer(path) as drainer:
+        drained = drainer.drain(wait=schema.BUSY_SECONDS, price=True)
+    if drained.busy:
+        raise StoreError(f"{path}: another process is draining; try again.")
+    return list(drained.notices)
+
+
 def _known(db: sqlite3.Connection, table: str, piece: _Piece) -> set[int]:
-    """Give the offsets in `piece` whose lines came already, copied from another store."""
+    """Give the offsets in `piece` whose lines came already, copied from another store; or came, and were dropped."""
     rows = db.execute(
         f"SELECT offset FROM {table} WHERE tape_id = ? AND offset >= ? AND offset < ?",
         (piece.tape_id, piece.offset, piece.end),
     )
     return {offset for (offset,) in rows}
-
-
-def left_bytes(folder: str, db: sqlite3.Connection | None) -> int:
-    """Give how many bytes of tape in `folder` the store that `db` reads does not hold yet."""
-    known: dict[tuple[str, int], int] = {}
-    if db is not None:
-        with suppress(sqlite3.Error):
-            known = {
-                (writer, segment): offset
-                for writer, segment, offset in db.execute(
-                    "SELECT writer, segment, offset FROM tapes JOIN writers USING (writer_id)"
-                )
-            }
-    left = 0
-    with suppress(OSError):
-        for segment in tapes.listing(folder):
-            with suppress(OSError):
-                left += max(0, os.stat(segment.path).st_size - known.get((segment.writer, segment.number), 0))
-    return left
 
 
 def _rollback(db: sqlite3.Connection) -> None:

@@ -5,33 +5,41 @@ A price is an event of its own with the table's version, so that it stays what i
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
 from counterfoil.events import Head, Text
 from counterfoil.ids import now_ns
-from counterfoil.store.sealing import Made
+from counterfoil.store.made import Made
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["price_unpriced"]
+__all__ = ["is_wanted", "price_unpriced"]
 
 #: Priced in one transaction.
 GROUP: Final = 500
 #: Importing the table takes half a second: not begun with less time left.
 IMPORT_SECONDS: Final = 0.7
 
+#: Ended calls of one model. Usage that contradicts itself has no price: the table refuses it, each time.
 _UNPRICED: Final = """cost_nano IS NULL AND input_tokens IS NOT NULL AND cached IS NOT 1
   AND kind IN ('llm', 'embedding') AND end_rank > 0 AND folded_into IS NULL
-  AND (output_tokens IS NOT NULL OR kind = 'embedding')"""
+  AND (output_tokens IS NOT NULL OR kind = 'embedding')
+  AND coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0) <= input_tokens
+  AND provider IS ? AND coalesce(model, request_model) = ?"""
 
+#: Provider and model.
+_Model: TypeAlias = tuple[str | None, str]
 _Call: TypeAlias = tuple[str, str, int, int, int | None, int | None, int | None]
 _Pricer: TypeAlias = Callable[[str | None, str, _Call], int]
 
@@ -40,29 +48,30 @@ class _Unknown(Exception):  # noqa: N818  # not an error: the table does not hav
     """The table has no price for the model."""
 
 
+def is_wanted(db: sqlite3.Connection) -> bool:
+    """Tell whether there are ended calls without a price that the table here has not been asked for."""
+    version, pairs, _ = _asked_for(db)
+    return version is not None and any(
+        db.execute(f"SELECT 1 FROM t_steps WHERE {_UNPRICED} LIMIT 1", pair).fetchone() for pair in pairs
+    )
+
+
 def price_unpriced(db: sqlite3.Connection, until: float) -> Iterator[list[Made]]:
     """Give `price` events for ended calls that have none, group by group, until `until` (time.monotonic).
 
     What the table does not know is remembered with the table's version, and not asked for again.
     """
-    unpriced = db.execute(
-        """SELECT DISTINCT provider, model FROM t_spending WHERE unpriced_calls > 0 AND model IS NOT NULL
-        ORDER BY 1, 2"""
-    ).fetchall()
-    version = _version() if unpriced else None
+    version, pairs, misses = _asked_for(db)
     if version is None:
         return
-    misses = _misses(db, version)
-    pairs = [pair for pair in unpriced if pair not in misses]
     price: _Pricer | None = None
     source = Text(price_source=f"genai-prices {version}")
-    unknown: set[tuple[str | None, str]] = set()
+    unknown: set[_Model] = set()
     made: list[Made] = []
     for provider, model in pairs:
         calls: list[_Call] = db.execute(
             f"""SELECT step_id, run_id, started_ns, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens
-            FROM t_steps WHERE {_UNPRICED} AND provider IS ? AND coalesce(model, request_model) = ?
-            ORDER BY started_ns DESC""",
+            FROM t_steps WHERE {_UNPRICED} ORDER BY started_ns DESC""",
             (provider, model),
         ).fetchall()
         if calls and price is None:
@@ -92,8 +101,29 @@ def price_unpriced(db: sqlite3.Connection, until: float) -> Iterator[list[Made]]
         _remember(db, version, misses | unknown)
 
 
+def _asked_for(db: sqlite3.Connection) -> tuple[str | None, list[_Model], set[_Model]]:
+    """Give the table's version, the models that it is to be asked for, and those that it did not know."""
+    unpriced: list[_Model] = db.execute(
+        """SELECT DISTINCT provider, model FROM t_spending WHERE unpriced_calls > 0 AND model IS NOT NULL
+        ORDER BY 1, 2"""
+    ).fetchall()
+    version = _version() if unpriced else None
+    if version is None:
+        return None, [], set()
+    misses = _misses(db, version)
+    return version, [pair for pair in unpriced if pair not in misses], misses
+
+
 def _version() -> str | None:
-    from importlib import metadata  # noqa: PLC0415  # brings all of email: a tenth of a command's time
+    found = PathFinder.find_spec("genai_prices")
+    if found is None or found.origin is None:
+        return None
+    # Where importlib.metadata would find it, too: that brings all of email, a tenth of a command's time.
+    with suppress(OSError):
+        for name in os.listdir(os.path.dirname(os.path.dirname(found.origin))):
+            if name.startswith("genai_prices-") and name.endswith(".dist-info"):
+                return name.removeprefix("genai_prices-").removesuffix(".dist-info")
+    from importlib import metadata  # noqa: PLC0415  # installed in another way: from a zip, from its sources
 
     try:
         return metadata.version("genai-prices")
@@ -123,7 +153,7 @@ def _pricer() -> _Pricer:
     return price
 
 
-def _misses(db: sqlite3.Connection, version: str) -> set[tuple[str | None, str]]:
+def _misses(db: sqlite3.Connection, version: str) -> set[_Model]:
     row = db.execute("SELECT value FROM meta WHERE key = 'price_misses'").fetchone()
     if row is None:
         return set()
@@ -133,7 +163,7 @@ def _misses(db: sqlite3.Connection, version: str) -> set[tuple[str | None, str]]
     return {(provider, model) for provider, model in stored["misses"]}
 
 
-def _remember(db: sqlite3.Connection, version: str, misses: set[tuple[str | None, str]]) -> None:
+def _remember(db: sqlite3.Connection, version: str, misses: set[_Model]) -> None:
     ordered = sorted(misses, key=lambda pair: (pair[0] or "", pair[1]))
     value = msgspec.json.encode({"version": version, "misses": ordered}).decode()
     db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('price_misses', ?)", (value,))

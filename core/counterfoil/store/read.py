@@ -7,12 +7,12 @@ import sqlite3
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
+from counterfoil.forklock import importing
 from counterfoil.recorder import store_path
-from counterfoil.store import ingest, schema, tapes, views
+from counterfoil.store import pricing, resumption, schema, tapes, views
 from counterfoil.store.errors import StoreError
 from counterfoil.store.forks import Holder
 from counterfoil.store.records import (
@@ -21,6 +21,7 @@ from counterfoil.store.records import (
     Approval,
     Cost,
     Decision,
+    Erasure,
     Finding,
     Handoff,
     LlmCall,
@@ -40,14 +41,15 @@ from counterfoil.store.records import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Store", "may_write", "open", "store_path"]
+__all__ = ["BARE", "Store", "may_write", "nanoseconds", "open", "store_path"]
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 #: How long a reader waits for another drainer, and for prices.
 WAIT_SECONDS: Final = 5.0
 
-_BARE = """(agents = 0 AND root_kind IN
+#: Of a row of `runs`: a model or tool called outside of any agent.
+BARE: Final = """(agents = 0 AND root_kind IN
   ('llm', 'tool', 'retrieval', 'embedding', 'memory', 'guardrail', 'other'))"""
 _ORDER = "ORDER BY started_ns, process_id, process_seq"
 
@@ -124,7 +126,9 @@ class Store(Holder):
         failed: StoreError | None = None
         if drain and self._writable:
             try:
-                if os.path.isdir(folder):
+                if self._is_settled(folder):
+                    pass
+                elif os.path.isdir(folder):
                     events = self._drain()
                 else:
                     schema.open_writer(self.path).close()  # a copy without tapes: brought up to date at most
@@ -144,8 +148,21 @@ class Store(Holder):
             self.undrained_bytes = self._undrained(folder, db)
         return events
 
+    def _is_settled(self, folder: str) -> bool:
+        """Tell whether a drain would do nothing: no tape, no run to tie to another, no call to price, none to sign."""
+        if not tapes.is_bare(folder):
+            return False
+        with self.lock:
+            try:
+                db = self._connected()
+                return not (resumption.is_wanted(db) or pricing.is_wanted(db) or _is_to_be_signed(db))
+            except (StoreError, sqlite3.Error):
+                return False  # of an older Counterfoil, say
+
     def _drain(self) -> int:
-        with ingest.Drainer(self.path) as drainer:
+        with importing:
+            from counterfoil.store.ingest import Drainer  # noqa: PLC0415  # mostly there is nothing to drain
+        with Drainer(self.path) as drainer:
             drained = drainer.drain(wait=WAIT_SECONDS, price=True)
         self.notices += drained.notices
         if drained.busy:
@@ -156,7 +173,7 @@ class Store(Holder):
         if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
             self.notices.append(f"{folder} cannot be looked into: what is on the tapes is unknown.")
             return 0
-        left = ingest.left_bytes(folder, db)
+        left = tapes.left_bytes(folder, db)
         if left and not self._writable:
             self.notices.append(
                 f"{left} bytes of tape are not in the store yet; its owner's next command brings them in."
@@ -168,7 +185,7 @@ class Store(Holder):
             raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
         if not os.access(self.path, os.R_OK):
             raise StoreError(f"{self.path}: you may not read it; ask its owner, or name another with --db.")
-        address = "file:" + quote(self.path)
+        address = _address(self.path)
         self._immutable = False
         if self._writable:
             # A read-only connection would leave -wal and -shm behind: it may not delete them.
@@ -280,7 +297,7 @@ class Store(Holder):
         `label` is `key` or `key=value`. `since` and `until` bound the start: nanoseconds, a datetime, or ISO 8601
         text (UTC unless it says otherwise).
         """
-        where: list[str] = [] if all else [f"NOT {_BARE}"]
+        where: list[str] = [] if all else [f"NOT {BARE}"]
         params: list[Any] = []
         for condition, value in (
             ("EXISTS (SELECT 1 FROM json_each(agent_names) WHERE value = ?)", agent),
@@ -288,8 +305,8 @@ class Store(Holder):
             ("task = ?", task),
             ("run_id IN (SELECT run_id FROM t_steps WHERE session = ?) AND session_id = ?", session),
             ("status = ?", status),
-            ("started_ns >= ?", None if since is None else _ns(since)),
-            ("started_ns < ?", None if until is None else _ns(until)),
+            ("started_ns >= ?", None if since is None else nanoseconds(since)),
+            ("started_ns < ?", None if until is None else nanoseconds(until)),
         ):
             if value is not None:
                 where.append(condition)
@@ -392,6 +409,10 @@ class Store(Holder):
     def scores(self, run: Run | str | None = None) -> list[Score]:
         """Give judgements of a run and its steps, or all."""
         return self._of_run(Score, "scores", run, "ORDER BY at_ns")
+
+    def erasures(self, run: Run | str | None = None) -> list[Erasure]:
+        """Give what was erased, of a run or ever: when, by whom, and why."""
+        return self._of_run(Erasure, "erasures", run, "ORDER BY at_ns")
 
     def findings(self, run: Run | str | None = None) -> list[Finding]:
         """Give what detectors found, in a run or ever."""
@@ -496,6 +517,20 @@ def may_write(path: str) -> bool:
     )
 
 
+def _is_to_be_signed(db: sqlite3.Connection) -> bool:
+    if db.execute("SELECT 1 FROM meta WHERE key = 'audit_key'").fetchone() is None:
+        return False
+    with importing:
+        from counterfoil.store import checkpoints  # noqa: PLC0415  # most stores are not signed
+
+    return checkpoints.is_due(db, ends=True)
+
+
+def _address(path: str) -> str:
+    """Give a file's URI as https://www.sqlite.org/uri.html asks for it; urllib would cost a command 4 ms."""
+    return "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
@@ -503,7 +538,8 @@ def _size(path: str) -> int:
         return 0
 
 
-def _ns(when: int | str | datetime) -> int:
+def nanoseconds(when: int | str | datetime) -> int:
+    """Give the nanoseconds since the epoch that `when` means; text is ISO 8601, UTC unless it says otherwise."""
     if isinstance(when, int):
         return when
     if isinstance(when, str):

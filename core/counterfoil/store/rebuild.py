@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
-from counterfoil.events import Head, Text, decode_head, decode_text
-from counterfoil.store import bulk, fold, schema, sealing
+from counterfoil.store import refold, schema
 from counterfoil.store.errors import StoreError
 from counterfoil.store.exclusive import alone, transaction
-from counterfoil.store.fold import READ, Event
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
 
 __all__ = ["Changed", "Rebuilt", "rebuild"]
-
-#: Folded at a time.
-EVENTS: Final = 5_000
-
-_NO_TEXT: Final = Text()
 
 
 class Changed(NamedTuple):
@@ -66,53 +56,6 @@ def _changed(db: sqlite3.Connection, table: str) -> Changed:
 
 
 def _refill(db: sqlite3.Connection, path: str) -> int:
-    count = last = 0
     for table in schema.BUILT:
         db.execute(f"DELETE FROM main.{table}")
-    writers: dict[int | None, int] = dict(db.execute("SELECT tape_id, writer_id FROM tapes").fetchall())
-    while True:
-        rows = db.execute(
-            "SELECT seq, tape_id, CAST(head AS BLOB) FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-            (last, EVENTS),
-        ).fetchall()
-        if not rows:
-            return count
-        try:
-            heads = [(int(seq), writers.get(tape_id), decode_head(head)) for seq, tape_id, head in rows]
-            events = _events(db, heads)
-        except msgspec.DecodeError as error:
-            raise StoreError(
-                f"{path}: an event from {rows[0][0]} to {rows[-1][0]} cannot be read ({error}); "
-                "the store was changed by hand or damaged."
-            ) from None
-        last = heads[-1][0]
-        fold.apply(db, events, sealing.refs_of(db, events, {}))
-        count += len(events)
-
-
-def _events(db: sqlite3.Connection, heads: Sequence[tuple[int, int | None, Head]]) -> list[Event]:
-    """Put the events together again with their parts, those that are erased left out."""
-    links = db.execute(
-        "SELECT seq, slot, payload_id FROM event_payloads WHERE seq BETWEEN ? AND ?",
-        (heads[0][0], heads[-1][0]),
-    )
-    stored: Mapping[tuple[int, int], int] = {(seq, slot): payload_id for seq, slot, payload_id in links}
-    wanted = {
-        stored[seq, slot]
-        for seq, _, head in heads
-        for slot, name in enumerate(head.parts)
-        if (name == "text" or name in READ) and (seq, slot) in stored
-    }
-    bodies: dict[int, bytes] = {
-        payload_id: body.encode()
-        for payload_id, body in bulk.select_in(db, "payloads", ("payload_id", "body"), "payload_id", wanted)
-    }
-    events = []
-    for seq, writer_id, head in heads:
-        payloads = {name: stored.get((seq, slot)) for slot, name in enumerate(head.parts)}
-        read = {name: bodies[at] for name, at in payloads.items() if at is not None and at in bodies}
-        text = read.pop("text", None)
-        events.append(
-            Event(seq, writer_id, head, _NO_TEXT if text is None else decode_text(text), payloads, read)
-        )
-    return events
+    return refold.fold_again(db, path)

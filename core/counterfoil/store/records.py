@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 
 __all__ = [
-    "Access", "Agent", "Approval", "Cost", "Decision", "Finding", "Handoff", "LlmCall", "Message", "Messages", "Node",
-    "Process", "Quarantined", "Run", "Score", "Step", "ToolCall", "Trouble", "record",
+    "Access", "Agent", "Approval", "Cost", "Decision", "Erasure", "Finding", "Handoff", "LlmCall", "Message", "Messages",
+    "Node", "Process", "Quarantined", "Run", "Score", "Step", "ToolCall", "Trouble", "record",
 ]  # fmt: skip
 
 _T = TypeVar("_T")
@@ -278,6 +278,20 @@ class Score(msgspec.Struct, frozen=True):
     comment: str | None
     at: str | None
     at_ns: int | None
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """A row of `erasures`."""
+
+    run_id: str | None
+    kind: str
+    erased_by: str | None
+    reason: str | None
+    what: str | None
+    events: int | None
+    texts: int | None
+    at: str
+    at_ns: int
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from counterfoil.store.rows import StepRow
 
@@ -35,12 +35,15 @@ def _is_inside(inner: StepRow, outer: StepRow) -> bool:
     return _depth(inner) > _depth(outer) and (inner.started_ns or 0) < (outer.ended_ns or 0)
 
 
-def fold(steps: Iterable[StepRow]) -> None:
-    """Set `folded_into` of every report among `steps` that another one tells better, and clear it of the others."""
+def fold(steps: Iterable[StepRow], told: Collection[str] = ()) -> None:
+    """Set `folded_into` of every report among `steps` that another one tells better, and clear it of the others.
+
+    Those whose ids are `told` stay as they are.
+    """
     groups: dict[tuple[str | None, str | None], list[StepRow]] = defaultdict(list)
     for step in steps:
         groups[step.run_id, step.response_id].append(step)
     for reports in groups.values():
-        for step in reports:
+        for step in (one for one in reports if one.step_id not in told):
             deeper = [other for other in reports if _is_inside(other, step)]
             step.folded_into = max(deeper, key=_depth).step_id if deeper else None

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from counterfoil.events import Head, Text
-from counterfoil.store.sealing import Made
+from counterfoil.ids import now_ns
+from counterfoil.store.made import Made
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["links"]
+__all__ = ["is_wanted", "links"]
 
 #: Resuming runs that found nothing to resume are tried again, the newest of them.
 TRIED: Final = 200
@@ -40,7 +41,17 @@ _CHAIN: Final = "(r.run_id = :first OR (r.first_run_id = :first AND r.first_run_
 #: A run that ended `waiting` with no question open waits until one run has resumed it.
 _WAITS: Final = """(r.waiting > 0 OR (s.status = 'waiting' AND s.end_rank > 0 AND NOT EXISTS (SELECT 1 FROM t_runs later
     WHERE later.first_run_id = r.first_run_id AND later.first_run_id <> later.run_id AND later.resumes = r.run_id)))"""
+#: Runs that resume one that is not found yet, and those whose answers have not reached the steps that wait.
+_UNLINKED: Final = """SELECT r.run_id, root.started_ns FROM t_runs r JOIN t_steps root ON root.step_id = r.root_id
+  WHERE r.unlinked = 1 AND root.started_ns < ? ORDER BY r.started_ns DESC LIMIT ?"""
+_UNAPPLIED: Final = """SELECT DISTINCT r.run_id, r.started_ns FROM t_answers a JOIN t_runs r USING (run_id)
+  WHERE a.applied = 0 AND r.resumes IS NOT NULL"""
 _ids: Final = msgspec.json.Decoder(list[str])
+
+
+def is_wanted(db: sqlite3.Connection) -> bool:
+    """Tell whether there are runs that `links` would try to tie, or answers that it would bring to their steps."""
+    return bool(db.execute(_UNLINKED, (now_ns(), 1)).fetchone() or db.execute(_UNAPPLIED).fetchone())
 
 
 def links(db: sqlite3.Connection, *, before_ns: int) -> Iterator[list[Made]]:
@@ -49,15 +60,7 @@ def links(db: sqlite3.Connection, *, before_ns: int) -> Iterator[list[Made]]:
     Each group must be stored before the next is asked for. Only runs that began before `before_ns`, when the
     pass over the tapes began: of what they resume, all is in the store by now.
     """
-    rows = db.execute(
-        """SELECT r.run_id, root.started_ns FROM t_runs r JOIN t_steps root ON root.step_id = r.root_id
-        WHERE r.unlinked = 1 AND root.started_ns < ? ORDER BY r.started_ns DESC LIMIT ?""",
-        (before_ns, TRIED),
-    ).fetchall()
-    rows += db.execute(
-        """SELECT DISTINCT r.run_id, r.started_ns FROM t_answers a JOIN t_runs r USING (run_id)
-        WHERE a.applied = 0 AND r.resumes IS NOT NULL"""
-    ).fetchall()
+    rows = db.execute(_UNLINKED, (before_ns, TRIED)).fetchall() + db.execute(_UNAPPLIED).fetchall()
     for run_id, _ in sorted(rows, key=lambda row: (row[1], row[0])):
         if link := _link(db, run_id):
             yield [link]

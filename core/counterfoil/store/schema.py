@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from counterfoil.store import views
 from counterfoil.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlite_utils import Database
 
-__all__ = ["APPLICATION_ID", "BUILT", "BUSY_SECONDS", "VERSION", "check", "explain", "open_writer"]
+__all__ = ["APPLICATION_ID", "BUILT", "BUSY_SECONDS", "VERSION", "check", "explain", "open_writer", "unguarded"]
 
 #: Marks the file as ours: "CFoi" in PRAGMA application_id.
 APPLICATION_ID: Final = int.from_bytes(b"CFoi", "big")
@@ -45,6 +46,9 @@ def m002_audit(db: sqlite3.Connection) -> None:
 MIGRATIONS: Final[tuple[Callable[[sqlite3.Connection], None], ...]] = (m001_initial, m002_audit)
 VERSION: Final = len(MIGRATIONS)
 
+_EVENTS_ARE_KEPT: Final = """CREATE TRIGGER events_are_kept BEFORE DELETE ON events
+      BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END"""
+
 _INITIAL: Final = (
     # The store's own: its id, its key (payloads are stored under an HMAC), and what prices were not found.
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -63,8 +67,7 @@ _INITIAL: Final = (
     "CREATE UNIQUE INDEX events_once ON events(tape_id, offset) WHERE tape_id IS NOT NULL",
     "CREATE INDEX events_made ON events(t_ns) WHERE tape_id IS NULL",
     # Guard rails against slips; the chain is what shows a deed.
-    """CREATE TRIGGER events_are_kept BEFORE DELETE ON events
-      BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END""",
+    _EVENTS_ARE_KEPT,
     """CREATE TRIGGER events_stay_as_they_are BEFORE UPDATE ON events
       BEGIN SELECT RAISE(ABORT, 'events are never changed'); END""",
     "CREATE TABLE payloads(payload_id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, body TEXT NOT NULL)",
@@ -164,8 +167,9 @@ _AUDIT: Final = (
     """CREATE TABLE checkpoints(checkpoint_id INTEGER PRIMARY KEY AUTOINCREMENT, size INTEGER NOT NULL,
       at_ns INTEGER NOT NULL, note TEXT NOT NULL)""",
     # Of an event that went with its old run, the leaf: chain and tree still hold. Its place on the tape keeps it from
-    # coming again.
-    "CREATE TABLE pruned(seq INTEGER PRIMARY KEY, tape_id INTEGER, offset INTEGER, leaf BLOB NOT NULL)",
+    # coming again. The chain's value, where the event after it stays.
+    """CREATE TABLE pruned(seq INTEGER PRIMARY KEY, tape_id INTEGER, offset INTEGER, leaf BLOB NOT NULL,
+      chain BLOB)""",
     "CREATE UNIQUE INDEX pruned_once ON pruned(tape_id, offset) WHERE tape_id IS NOT NULL",
     """CREATE TABLE t_erasures(seq INTEGER PRIMARY KEY, kind TEXT, run_id TEXT, at_ns INTEGER, erased_by TEXT, reason TEXT,
       what TEXT, events INTEGER, texts INTEGER)""",
@@ -201,22 +205,30 @@ def explain(path: str, error: sqlite3.Error | OSError) -> StoreError:
     return StoreError(f"{path}: {said}.")
 
 
-def check(db: sqlite3.Connection, path: str) -> int:
-    """Give the version of the store that `db` is connected to, 0 when it is new and empty.
+def check(db: sqlite3.Connection, path: str, schema: str = "main") -> int:
+    """Give the version of the store that `db` is connected to (as `schema`), 0 when it is new and empty.
 
     Raises StoreError when it is somebody else's file, or a newer Counterfoil's.
     """
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    mark = int(db.execute("PRAGMA application_id").fetchone()[0])
+    version = int(db.execute(f"PRAGMA {schema}.user_version").fetchone()[0])
+    mark = int(db.execute(f"PRAGMA {schema}.application_id").fetchone()[0])
     if mark == APPLICATION_ID:
         if version > VERSION:
             raise StoreError(
                 f"{path} was written by a newer Counterfoil (schema {version}, this one knows {VERSION}); upgrade."
             )
         return version
-    if mark == 0 and version == 0 and not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+    if mark == 0 and version == 0 and not db.execute(f"SELECT count(*) FROM {schema}.sqlite_schema").fetchone()[0]:
         return 0
     raise StoreError(f"{path} is an SQLite file of another program; name another file with --db.")
+
+
+@contextmanager
+def unguarded(db: sqlite3.Connection) -> Iterator[None]:
+    """Run a block that may delete events, inside a transaction."""
+    db.execute("DROP TRIGGER events_are_kept")
+    yield
+    db.execute(_EVENTS_ARE_KEPT)
 
 
 def open_writer(path: str, *, timeout: float | None = None) -> sqlite3.Connection:

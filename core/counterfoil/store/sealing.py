@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from counterfoil.events import Head, Text, encode
+from counterfoil.events import Text, encode
 from counterfoil.store import bulk, seal
 from counterfoil.store.fold import READ, Event
+from counterfoil.store.made import Made
 from counterfoil.store.tapes import Line
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Made", "Sealing", "refs_of", "store_bodies"]
 
 _NO_TEXT: Final = Text()
-
-
-class Made(NamedTuple):
-    """An event that ingest itself makes (what is decided later): sealed like any other, on no tape."""
-
-    head: Head
-    text: Text | None = None
-    body: bytes | None = None
-    part: str = "output"
+_NOTHING: Final[dict[str, bytes]] = {}
 
 
 class Sealing:
@@ -62,58 +55,60 @@ class Sealing:
     def write(self) -> None:
         """Seal and store what was taken along; `events` is then what there is to fold."""
         content_key = self._content_key.of
-        salts = os.urandom(seal.SALT * sum(len(line.bodies) for line, _, _ in self._lines))
+        salts = _salts(sum(len(line.bodies) for line, _, _ in self._lines))
+        next_salts = iter(salts)
+        digests: dict[bytes, tuple[bytes, bytes]] = {}
+        keys: list[bytes] = []
         rows: list[tuple[Any, ...]] = []
-        bodies: dict[bytes, bytes] = {}
-        slots: list[tuple[int, int, bytes, bytes]] = []
-        seq, chain, at = self._seq, self._chain, 0
+        seq, chain = self._seq, self._chain
         for line, tape_id, _ in self._lines:
             seq += 1
             commitments = b""
-            for slot, body in enumerate(line.bodies):
-                digest = seal.content_digest(body)
-                salt = salts[at : at + seal.SALT]
-                at += seal.SALT
-                commitments += seal.commitment(salt, digest)
-                key = content_key(digest)
-                bodies[key] = body
-                slots.append((seq, slot, key, salt))
+            # The salts go on with the next line: the shorter of the two stops it, and is asked first.
+            for body, salt in zip(line.bodies, next_salts, strict=False):
+                known = digests.get(body)
+                if known is None:
+                    digest = seal.content_digest(body)
+                    known = digests[body] = digest, content_key(digest)
+                commitments += seal.commitment(salt, known[0])
+                keys.append(known[1])
             chain = seal.chained(chain, seq, seal.leaf(line.raw_head, commitments))
             offset = None if tape_id is None else line.offset
             rows.append((seq, tape_id, offset, line.raw_head.decode(), commitments or None, chain))
-        ids = store_bodies(self._db, bodies)
+        ids = store_bodies(self._db, {key: body for body, (_, key) in digests.items()})
         bulk.insert(self._db, "events", ("seq", "tape_id", "offset", "head", "commitments", "chain"), rows)
-        bulk.insert(
-            self._db,
-            "event_payloads",
-            ("seq", "slot", "payload_id", "salt"),
-            [(seq, slot, ids[key], salt) for seq, slot, key, salt in slots],
-        )
-        self._gather([ids[key] for _, _, key, _ in slots])
+        self._link(zip([ids[key] for key in keys], salts, strict=True))
 
-    def _gather(self, payload_ids: list[int]) -> None:
-        """Make the events for the fold, and note the numbers that writers gave to messages."""
-        seq, at = self._seq, 0
+    def _link(self, stored: Iterator[tuple[int, bytes]]) -> None:
+        """Tie events to their parts, make them for the fold, and note the numbers that writers gave to messages."""
+        links: list[tuple[int, int, int, bytes]] = []
         refs = self._new_refs
+        seq = self._seq
         for line, _, writer_id in self._lines:
             seq += 1
-            head = line.head
             payloads: dict[str, int | None] = {}
-            read: dict[str, bytes] = {}
-            for name, body in zip(head.parts, line.bodies, strict=True):
-                payload_id = payloads[name] = payload_ids[at]
-                at += 1
-                if name in READ:
-                    read[name] = body
-                elif name[0:1] == "m" and writer_id is not None and name[1:].isdecimal():
-                    refs[writer_id, int(name[1:])] = payload_id
-            self.events.append(Event(seq, writer_id, head, line.text, payloads, read))
+            read = _NOTHING
+            for slot, (name, (payload_id, salt)) in enumerate(zip(line.head.parts, stored, strict=False)):
+                payloads[name] = payload_id
+                links.append((seq, slot, payload_id, salt))
+                if name[0:1] == "m":
+                    if writer_id is not None and name[1:].isdecimal():
+                        refs[writer_id, int(name[1:])] = payload_id
+                elif name in READ:
+                    read = {**read, name: line.bodies[slot]}
+            self.events.append(Event(seq, writer_id, line.head, line.text, payloads, read))
+        bulk.insert(self._db, "event_payloads", ("seq", "slot", "payload_id", "salt"), links)
         rows = [(writer_id, n, payload_id) for (writer_id, n), payload_id in refs.items()]
         bulk.insert(self._db, "refs", ("writer_id", "n", "payload_id"), rows, verb="INSERT OR REPLACE")
 
     def refs(self) -> dict[tuple[int, int], int]:
         """Give the payload of every number that these events refer to."""
         return refs_of(self._db, self.events, self._new_refs)
+
+
+def _salts(count: int) -> list[bytes]:
+    drawn = os.urandom(seal.SALT * count)
+    return [drawn[at : at + seal.SALT] for at in range(0, len(drawn), seal.SALT)]
 
 
 def store_bodies(db: sqlite3.Connection, bodies: dict[bytes, bytes]) -> dict[bytes, int]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from counterfoil.store import bulk
+from counterfoil.store.contribution import Contribution
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from counterfoil.store.contribution import Contribution, Group
+    from counterfoil.store.contribution import Group
 
 __all__ = ["Spending"]
 
@@ -21,6 +23,7 @@ _SUMS: Final = (
     "input_tokens", "input_known", "output_tokens", "output_known", "cost_nano", "priced_calls", "unpriced_calls",
     "unknown_usage_calls",
 )  # fmt: skip
+_sums_of: Final = itemgetter(*(Contribution.SUMS.index(name) for name in _SUMS))
 _COLUMNS: Final = ("key", *_GROUP, "calls", *_SUMS)
 _ADD: Final = " ON CONFLICT(key) DO UPDATE SET " + ",".join(
     f"{name}={name}+excluded.{name}" for name in ("calls", *_SUMS)
@@ -40,9 +43,8 @@ class Spending:
             return
         sums = self._groups.setdefault(part.group, [0] * (len(_SUMS) + 1))
         sums[0] += sign
-        named = dict(zip(part.SUMS, part.sums, strict=True))
-        for at, name in enumerate(_SUMS, 1):
-            sums[at] += sign * named[name]
+        for at, amount in enumerate(_sums_of(part.sums), 1):
+            sums[at] += sign * amount
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write all of it."""

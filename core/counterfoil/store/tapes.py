@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from counterfoil.events import Head, Text
 from counterfoil.host import Origin, contents, origin
-from counterfoil.tape import folder_of
+from counterfoil.tape import ERASED, folder_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 if sys.platform != "win32":
     import fcntl
 
 __all__ = [
-    "Bad", "Line", "Origin", "Segment", "close", "folder_of", "is_local", "listing", "lock", "open_to_read", "origin",
-    "parse", "sweep",
+    "Bad", "Line", "Origin", "Segment", "blank", "close", "folder_of", "is_bare", "is_local", "left_bytes", "listing",
+    "lock", "open_to_read", "origin", "parse", "sweep", "tell_of_erasure",
 ]  # fmt: skip
 
 _NAME: Final = re.compile(r"([0-9a-f]{16}-[0-9]+-[0-9a-f]{6})\.([0-9]{1,9})\.tape")
 #: How long a file may be in the making before it is taken for abandoned.
 MAKING_SECONDS: Final = 60.0
 
+#: Blanked at a time.
+PIECE: Final = 1 << 20
+
 #: What every head begins with; and how often, from the end of a line, it is looked for.
 _HEAD: Final = b'{"k":'
 TRIES: Final = 20
 
 _heads = msgspec.json.Decoder(Head)
-_texts = msgspec.json.Decoder(Text)
+_text = msgspec.json.Decoder(Text).decode
 _NO_TEXT: Final = Text()
 
 _NETWORK: Final = frozenset(
@@ -53,7 +58,7 @@ class Segment(NamedTuple):
     path: str
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """An event as it stands on the tape: where, the head's bytes, and its parts as they are."""
 
     offset: int
@@ -91,6 +96,35 @@ def listing(folder: str) -> list[Segment]:
         if match is not None:
             found.append(Segment(match[1], int(match[2]), os.path.join(folder, name)))
     return sorted(found)
+
+
+def left_bytes(folder: str, db: sqlite3.Connection | None) -> int:
+    """Give how many bytes of tape in `folder` the store that `db` reads does not hold yet."""
+    known: dict[tuple[str, int], int] = {}
+    if db is not None:
+        with suppress(sqlite3.Error):
+            known = {
+                (writer, segment): offset
+                for writer, segment, offset in db.execute(
+                    "SELECT writer, segment, offset FROM tapes JOIN writers USING (writer_id)"
+                )
+            }
+    left = 0
+    with suppress(OSError):
+        for segment in listing(folder):
+            with suppress(OSError):
+                left += max(0, os.stat(segment.path).st_size - known.get((segment.writer, segment.number), 0))
+    return left
+
+
+def is_bare(folder: str) -> bool:
+    """Tell whether there is no tape in `folder`, nor one in the making."""
+    try:
+        return not any(name.endswith((".tape", ".new")) for name in os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def sweep(folder: str) -> None:
@@ -140,6 +174,49 @@ def lock(fd: int) -> bool:
     return True
 
 
+def blank(path: str, stretches: Iterable[tuple[int, int]]) -> None:
+    """Write spaces over the lines that begin and end, at the latest, at these offsets; each newline stays.
+
+    Safe while the writer lives: it only appends, and readers begin behind what is drained. Raises OSError.
+    """
+    # Not O_APPEND: Linux would append what pwrite(2) was told to put elsewhere.
+    fd = os.open(
+        path, os.O_RDWR | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
+    )
+    changed = False
+    try:
+        for start, end in stretches:
+            at = start
+            while at < end:
+                os.lseek(fd, at, os.SEEK_SET)
+                line = os.read(fd, min(PIECE, end - at)).partition(b"\n")[0]
+                if not line:
+                    break
+                if line.strip():
+                    os.lseek(fd, at, os.SEEK_SET)
+                    at += os.write(fd, b" " * len(line))
+                    changed = True
+                else:
+                    at += len(line)
+        if changed:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def tell_of_erasure(folder: str) -> None:
+    """Have the writers in `folder` write again what they say again: its text may be gone. Raises OSError."""
+    fd = os.open(
+        os.path.join(folder, ERASED),
+        os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0),
+        0o600,
+    )
+    try:
+        os.write(fd, b".")
+    finally:
+        os.close(fd)
+
+
 def is_local(folder: str) -> bool:
     """Tell whether `folder` lies on a file system of this host alone; False where that cannot be told."""
     mounts = contents("/proc/mounts")
@@ -163,9 +240,8 @@ def parse(data: bytes, base: int) -> Iterator[Line | Bad]:
     split = [line.split(b"\t") for line in lines]
     heads = _decoded([parts[0] for parts in split])
     offset = base
-    texts = _texts_of(split, heads)
-    for line, parts, head, text in zip(lines, split, heads, texts, strict=True):
-        one = _judged(offset, line, parts, head, text)
+    for line, parts, head in zip(lines, split, heads, strict=True):
+        one = _judged(offset, line, parts, head)
         if isinstance(one, Line):
             yield one
         elif line.strip():
@@ -173,11 +249,17 @@ def parse(data: bytes, base: int) -> Iterator[Line | Bad]:
         offset += len(line) + 1
 
 
-def _judged(offset: int, line: bytes, parts: list[bytes], head: Head | str, text: Text | str) -> Line | Bad:
+def _judged(offset: int, line: bytes, parts: list[bytes], head: Head | str) -> Line | Bad:
     if isinstance(head, str):
         return Bad(offset, line, head)
-    if isinstance(text, str):
-        return Bad(offset, line, text)
+    text = _NO_TEXT
+    if "text" in head.parts:
+        at = head.parts.index("text") + 1
+        if at < len(parts):
+            try:
+                text = _text(parts[at])
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                return Bad(offset, line, f"its text is none: {error}")
     if reason := _wrong(head, parts):
         return Bad(offset, line, reason)
     return Line(offset, parts[0], head, text, parts[1:])
@@ -194,9 +276,7 @@ def _behind(bad: Bad) -> Iterator[Line | Bad]:
         if at < 0:
             break
         parts = raw[at:].split(b"\t")
-        heads = _decoded(parts[:1])
-        texts = _texts_of([parts], heads)
-        one = _judged(bad.offset + at, raw[at:], parts, heads[0], texts[0])
+        one = _judged(bad.offset + at, raw[at:], parts, _decoded(parts[:1])[0])
         if isinstance(one, Line):
             yield Bad(bad.offset, raw[:at], "it is torn, and another line stands behind it")
             yield one
@@ -221,21 +301,6 @@ def _decoded(raw: list[bytes]) -> list[Head | str]:
     return one_by_one
 
 
-def _texts_of(split: list[list[bytes]], heads: list[Head | str]) -> list[Text | str]:
-    texts: list[Text | str] = []
-    decode = _texts.decode
-    for parts, head in zip(split, heads, strict=True):
-        if isinstance(head, str) or "text" not in head.parts:
-            texts.append(_NO_TEXT)
-            continue
-        at = head.parts.index("text") + 1
-        try:
-            texts.append(decode(parts[at]) if at < len(parts) else _NO_TEXT)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            texts.append(f"its text is none: {error}")
-    return texts
-
-
 _OF_STEPS: Final = frozenset({"start", "amend", "end", "close", "gone", "price"})
 _INT64: Final = 1 << 63
 
@@ -244,13 +309,16 @@ def _wrong(head: Head, parts: list[bytes]) -> str | None:
     if len(parts) - 1 != len(head.parts):
         return f"{len(head.parts)} parts are named, {len(parts) - 1} are there"
     kind = head.k
-    if kind in _OF_STEPS and (head.step is None or head.run is None):
-        return "a step's event without run or step"
-    if kind == "handoff" and head.handoff is None:
-        return "a handoff's event without its id"
-    if kind in {"decision", "approval"} and head.item is None:
-        return f"{'a decision' if kind == 'decision' else 'an approval'} without its id"
-    if kind == "answer" and head.run is None:
+    if kind in _OF_STEPS:
+        if head.step is None or head.run is None:
+            return "a step's event without run or step"
+    elif kind == "handoff":
+        if head.handoff is None:
+            return "a handoff's event without its id"
+    elif kind in {"decision", "approval"}:
+        if head.item is None:
+            return f"{'a decision' if kind == 'decision' else 'an approval'} without its id"
+    elif kind == "answer" and head.run is None:
         return "an answer without a run"
     if not -_INT64 <= head.t < _INT64:
         return "its time is out of range"

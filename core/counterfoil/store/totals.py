@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import add, sub
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -33,6 +34,7 @@ class Totals:
         self._before: dict[str, Contribution] = {}
         self._handoffs_before: dict[str, tuple[str | None, bool]] = {}
         self._names: dict[tuple[str, str], dict[str, int]] = {}
+        self._sums: dict[str, list[int]] = {}
         self._spending = Spending()
 
     def remember(self, step: StepRow) -> None:
@@ -70,12 +72,17 @@ class Totals:
         for step_id, step in steps.items():
             after, before = contribution(step), self._before.get(step_id, NOTHING)
             if after != before:
-                self._add(before, -1)
+                if before is not NOTHING:
+                    self._add(before, -1)
                 self._add(after, 1)
             self._place(step)
         for handoff_id, handed in now.items():
             self._add_handoff(self._handoffs_before.get(handoff_id), -1)
             self._add_handoff(handed, 1)
+        for run_id, sums in self._sums.items():
+            run = self._runs[run_id]
+            for column, amount in zip(Contribution.SUMS, sums, strict=True):
+                setattr(run, column, getattr(run, column) + amount)
         for (run_id, column), counts in self._names.items():
             left = {name: count for name, count in counts.items() if count}
             setattr(self._runs[run_id], column, _encode(left).decode() if left else None)
@@ -105,9 +112,9 @@ class Totals:
         if part.run_id is None:
             return
         run = self._runs[part.run_id]
-        for column, amount in zip(Contribution.SUMS, part.sums, strict=True):
-            if amount:
-                setattr(run, column, getattr(run, column) + sign * amount)
+        self._sums[part.run_id] = list(
+            map(add if sign > 0 else sub, self._sums.get(part.run_id, NOTHING.sums), part.sums)
+        )
         self._count(run, "agents", part.agent, sign)
         self._count(run, "frameworks", part.framework, sign)
 

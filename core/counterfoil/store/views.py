@@ -10,7 +10,34 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["COST", "VIEWS", "iso", "message_list", "recreate"]
+__all__ = ["COST", "LISTED", "VIEWS", "iso", "message_list", "recreate"]
+
+
+def _link(start: str) -> str:
+    """Give the steps that a list of messages goes through, `start` and those that it goes on from, as table `link`."""
+    return f"""WITH RECURSIVE link(step_id, direction, upto) AS (
+        {start}
+        UNION
+        SELECT iif(l.direction, b.out_base, b.in_base),
+          coalesce(iif(l.direction, b.out_base_output, b.in_base_output), 0),
+          min(l.upto, iif(l.direction, b.out_keep, b.in_keep))
+        FROM link l JOIN t_steps b ON b.step_id = l.step_id
+        WHERE iif(l.direction, b.out_base, b.in_base) IS NOT NULL AND iif(l.direction, b.out_keep, b.in_keep) > 0)"""
+
+
+# Each message of the steps in `link` at its place: their own, and where a step is in another store, or erased, those
+# that are kept for whoever goes on from it.
+_MESSAGES = """SELECT m.position, m.payload_id FROM link l
+          JOIN t_messages m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
+          UNION ALL
+          SELECT m.position, m.payload_id FROM link l
+          JOIN borrowed m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
+          WHERE NOT EXISTS (SELECT 1 FROM t_steps b WHERE b.step_id = l.step_id
+            AND iif(l.direction, b.out_count, b.in_count) IS NOT NULL)"""
+
+#: The query for the first messages of a step's input (0) or output (1), those of earlier steps included, each at its
+#: place. Bind step, direction, and how many.
+LISTED: Final = f"{_link('SELECT ?, ?, ?')} {_MESSAGES}"
 
 
 def iso(ns: str) -> str:
@@ -33,22 +60,10 @@ def message_list(step: str, direction: int) -> str:
     json() fail the whole query. Put it where rows are few: it follows the conversation back.
     """
     count = f"{step}.{'out' if direction else 'in'}_count"
-    return f"""(WITH RECURSIVE link(step_id, direction, upto) AS (
-        SELECT {step}.step_id, {direction}, {count}
-        UNION
-        SELECT iif(l.direction, b.out_base, b.in_base),
-          coalesce(iif(l.direction, b.out_base_output, b.in_base_output), 0),
-          min(l.upto, iif(l.direction, b.out_keep, b.in_keep))
-        FROM link l JOIN t_steps b ON b.step_id = l.step_id
-        WHERE iif(l.direction, b.out_base, b.in_base) IS NOT NULL AND iif(l.direction, b.out_keep, b.in_keep) > 0)
+    return f"""({_link(f"SELECT {step}.step_id, {direction}, {count}")}
       SELECT '[' || coalesce(group_concat(body, ','), '') || ']' FROM (
         SELECT coalesce(p.body, 'null') AS body FROM (
-          SELECT m.position, m.payload_id FROM link l
-          JOIN t_messages m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
-          UNION ALL
-          SELECT m.position, m.payload_id FROM link l
-          JOIN borrowed m ON m.step_id = l.step_id AND m.direction = l.direction AND m.position < l.upto
-          WHERE NOT EXISTS (SELECT 1 FROM t_steps WHERE step_id = l.step_id)) m
+          {_MESSAGES}) m
         LEFT JOIN payloads p ON p.payload_id = m.payload_id ORDER BY m.position))"""
 
 
@@ -172,6 +187,9 @@ VIEWS: Final[dict[str, str]] = {
   SELECT f.finding_id, f.run_id, f.step_id, f.detector, f.severity, f.summary, f.cost_nano / 1e9 AS cost_usd,
     f.cost_nano, {iso("f.at_ns")} AS at, f.at_ns
   FROM t_findings f""",
+    "erasures": f"""
+  SELECT e.run_id, e.kind, e.erased_by, e.reason, e.what, e.events, e.texts, {iso("e.at_ns")} AS at, e.at_ns
+  FROM t_erasures e""",
     "agents": f"""
   SELECT g.agent, g.framework,
     (SELECT s.version FROM t_steps s WHERE s.agent = g.agent AND s.framework IS g.framework AND s.version IS NOT NULL
