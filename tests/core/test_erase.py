@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from counterfoil.events import Text
-from counterfoil.store import ingest, read, seal
+from counterfoil.store import audit, ingest, read, seal, signing
 from counterfoil.store.erase import Selection, erase, foresee
 from counterfoil.store.errors import StoreError
-from everything import said
+from everything import Words, everything_happens, said
 from handmade_tape import SECOND, T0, Tape, run_id, step_id
 
 RUN, OTHER = run_id(1), run_id(2)
@@ -359,3 +359,14 @@ class TestTheRecord:
         store()
         gone(path, Selection("run", RUN))
         assert [one.events for one in store().erasures(RUN)] == [2_000, 2]
+
+
+def test_an_erasure_is_signed_at_once_where_the_key_is_here(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    tape = Tape(path)
+    everything_happens(tape, 1, Words("word"))
+    tape.exit(t=T0 + 10**15)
+    signing.begin(path)
+    erase(path, Selection("run", run_id(1)), by="ada")
+    unsigned = {check.name: check.level for check in audit.verify(path).checks}["unsigned"]
+    assert unsigned == "ok"

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 from datetime import datetime
 from hashlib import sha256
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from counterfoil.store.keys import PublicKey, Signer
 
 __all__ = [
-    "Note", "begin", "is_due", "is_on", "make", "notes", "parse", "parse_all", "public_key", "sign", "signer",
+    "Note", "begin", "has_key", "is_due", "is_on", "make", "notes", "parse", "parse_all", "public_key", "sign", "signer",
 ]  # fmt: skip
 
 SECOND: Final = 1_000_000_000
@@ -126,6 +127,11 @@ def is_on(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM meta WHERE key = ?", (_KEY,)).fetchone() is not None
 
 
+def has_key(db: sqlite3.Connection) -> bool:
+    """Tell whether there is a file where this user's key for the store would be."""
+    return os.path.exists(keys.path_of(_store_id(db)))
+
+
 def public_key(db: sqlite3.Connection) -> PublicKey | None:
     """Give the key that the store itself says its checkpoints are signed with. Raises StoreError where it is none."""
     row = db.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
@@ -210,9 +216,12 @@ def make(db: sqlite3.Connection, key: Signer) -> str:
     return note
 
 
-def sign(db: sqlite3.Connection, *, ends: bool) -> bool:
-    """Make a checkpoint if it is time for one and the key is here; tell whether it was made. Raises what stands in the way."""
-    if not is_on(db) or not is_due(db, ends=ends):
+def sign(db: sqlite3.Connection, *, ends: bool, at_once: bool = False) -> bool:
+    """Make a checkpoint if it is time for one, or `at_once`, and the key is here; tell whether it was made.
+
+    Raises what stands in the way.
+    """
+    if not is_on(db) or not (at_once or is_due(db, ends=ends)):
         return False
     key = keys.load(keys.path_of(_store_id(db)))
     if key is None or key.public != public_key(db):

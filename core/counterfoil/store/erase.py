@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from counterfoil.events import Head, Text, decode_head
 from counterfoil.ids import now_ns
-from counterfoil.store import bulk, erasures, facts, fold, holders, ingest, refold, traces
+from counterfoil.store import bulk, erasures, facts, fold, holders, ingest, refold, signing, traces
 from counterfoil.store.ages import runs_before
 from counterfoil.store.exclusive import alone, transaction
 from counterfoil.store.made import Made
@@ -100,6 +100,8 @@ def erase(
         db.execute(_IN_MEMORY)
         with transaction(db):
             done = _Erasing(db, path, selection, Text(erased_by=by, reason=because)).run()
+        if not done.is_nothing:
+            signing.after_drain(db, ends=True, at_once=True)
         notices += traces.remove(db, path)
     return done._replace(notices=tuple(notices))
 
@@ -195,7 +197,9 @@ class _Erasing:
             run_id = event.run_id
             entries.append((event.leaf, None if is_whole else slots))
             links += len(slots)
-            bulk.delete_in(db, "event_payloads", ("seq", "slot"), [(event.seq, slot) for slot in slots])
+            db.executemany(
+                "DELETE FROM event_payloads WHERE seq = ? AND slot = ?", [(event.seq, slot) for slot in slots]
+            )
         if entries:
             self._record(run_id, entries, links)
 

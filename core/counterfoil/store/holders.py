@@ -28,6 +28,7 @@ _TABLES: Final = (
     "taken(payload_id INTEGER PRIMARY KEY)",
     # The run is '' outside of runs.
     "struck(run_id TEXT, seq INTEGER, PRIMARY KEY(run_id, seq)) WITHOUT ROWID",
+    "continued(step_id TEXT, direction INTEGER, run_id TEXT, keep INTEGER)",
     "held(payload_id INTEGER, run_id TEXT, PRIMARY KEY(payload_id, run_id)) WITHOUT ROWID",
 )
 
@@ -39,15 +40,15 @@ _REFERS: Final = " OR ".join(
 )
 _OWN: Final = f"tape_id IS NULL AND kind IN ({','.join(repr(kind) for kind in OWN)})"
 
-#: Which step goes on from which: run, step, of which messages (0 input, 1 output) of which step, how many.
-_CONTINUED: Final = """(SELECT run_id, in_base AS step_id, coalesce(in_base_output, 0) AS direction, in_keep AS keep
-    FROM t_steps WHERE in_base IS NOT NULL AND in_keep > 0
-  UNION ALL SELECT run_id, out_base, coalesce(out_base_output, 0), out_keep
-    FROM t_steps WHERE out_base IS NOT NULL AND out_keep > 0)"""
+#: Which step goes on from which: run, and of which messages (0 input, 1 output) of which step, how many.
+_CONTINUED: Final = """SELECT in_base, coalesce(in_base_output, 0), run_id, in_keep FROM t_steps
+    WHERE in_base IS NOT NULL AND in_keep > 0
+  UNION ALL SELECT out_base, coalesce(out_base_output, 0), run_id, out_keep FROM t_steps
+    WHERE out_base IS NOT NULL AND out_keep > 0"""
 #: Every way but by link in which steps hold texts: the payload and the run.
-_REFERRED: Final = f"""SELECT m.payload_id, s.run_id FROM t_messages m JOIN t_steps s USING (step_id)
+_REFERRED: Final = """SELECT m.payload_id, s.run_id FROM t_messages m JOIN t_steps s USING (step_id)
   UNION ALL SELECT o.value, s.run_id FROM t_steps s, json_each(s.offers) o WHERE s.offers IS NOT NULL
-  UNION ALL SELECT b.payload_id, c.run_id FROM {_CONTINUED} c JOIN borrowed b USING (step_id, direction)
+  UNION ALL SELECT b.payload_id, c.run_id FROM temp.continued c JOIN borrowed b USING (step_id, direction)
     WHERE b.position < c.keep"""
 
 
@@ -68,6 +69,8 @@ def choose(db: sqlite3.Connection, runs: Sequence[str]) -> None:
     for table in _TABLES:
         db.execute(f"DROP TABLE IF EXISTS temp.{table.partition('(')[0]}")
         db.execute(f"CREATE TEMP TABLE {table}")
+    db.execute("CREATE INDEX temp.continued_step ON continued(step_id, direction)")
+    db.execute(f"INSERT INTO temp.continued {_CONTINUED}")
     if not runs:
         return
     bulk.insert(db, "temp.chosen", ("run_id",), [(run,) for run in runs])
@@ -94,7 +97,7 @@ def _leave_out_erased(db: sqlite3.Connection) -> None:
         for run_id, seq, head, commitments in rows
         if erasures.leaf_name(head, commitments) in whole
     ]
-    bulk.delete_in(db, "temp.chosen_events", ("run_id", "seq"), erased)
+    db.executemany("DELETE FROM temp.chosen_events WHERE run_id = ? AND seq = ?", erased)
 
 
 def take_of_runs(db: sqlite3.Connection, *, everywhere: bool) -> None:
@@ -150,7 +153,7 @@ def referring_runs(db: sqlite3.Connection) -> list[str]:
 def lend(db: sqlite3.Connection) -> None:
     """Keep the messages of chosen steps that other runs' steps go on from, so that these still show their whole input."""
     bases = db.execute(
-        f"""SELECT y.step_id, c.direction, max(c.keep) FROM {_CONTINUED} c JOIN t_steps y USING (step_id)
+        """SELECT y.step_id, c.direction, max(c.keep) FROM temp.continued c JOIN t_steps y USING (step_id)
         WHERE y.run_id IN (SELECT run_id FROM temp.chosen) AND c.run_id NOT IN (SELECT run_id FROM temp.chosen)
           AND iif(c.direction, y.out_count, y.in_count) IS NOT NULL GROUP BY 1, 2"""
     ).fetchall()
@@ -177,9 +180,11 @@ def collect(db: sqlite3.Connection) -> Left:
     """Delete the candidates that nobody holds any more; after rows are built anew."""
     if db.execute("SELECT 1 FROM temp.candidates").fetchone() is None:
         return Left(0, 0, 0, ())
+    db.execute("DELETE FROM temp.continued")
+    db.execute(f"INSERT INTO temp.continued {_CONTINUED}")
     db.execute(
-        f"""DELETE FROM borrowed WHERE (step_id, direction, position) NOT IN (
-        SELECT b.step_id, b.direction, b.position FROM {_CONTINUED} c JOIN borrowed b USING (step_id, direction)
+        """DELETE FROM borrowed WHERE (step_id, direction, position) NOT IN (
+        SELECT b.step_id, b.direction, b.position FROM temp.continued c JOIN borrowed b USING (step_id, direction)
         WHERE b.position < c.keep)"""
     )
     db.execute(

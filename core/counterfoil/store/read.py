@@ -41,7 +41,7 @@ from counterfoil.store.records import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BARE", "Store", "may_write", "nanoseconds", "open", "store_path"]
+__all__ = ["BARE", "Store", "addresses", "may_write", "nanoseconds", "open", "store_path"]
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -185,16 +185,8 @@ class Store(Holder):
             raise StoreError(f"{self.path}: nothing has been recorded here; name another file with --db.")
         if not os.access(self.path, os.R_OK):
             raise StoreError(f"{self.path}: you may not read it; ask its owner, or name another with --db.")
-        address = _address(self.path)
+        tried = addresses(self.path, writable=self._writable)
         self._immutable = False
-        if self._writable:
-            # A read-only connection would leave -wal and -shm behind: it may not delete them.
-            tried = [address]
-        elif _size(self.path + "-wal") and os.access(self.path + "-shm", os.R_OK):
-            tried = [address + "?mode=ro", address + "?immutable=1"]
-        else:
-            # mode=ro would make files beside the store.
-            tried = [address + "?immutable=1"]
         for at, uri in enumerate(tried):
             try:
                 db = self._checked(uri)
@@ -523,7 +515,19 @@ def _is_to_be_signed(db: sqlite3.Connection) -> bool:
     with importing:
         from counterfoil.store import checkpoints  # noqa: PLC0415  # most stores are not signed
 
-    return checkpoints.is_due(db, ends=True)
+    return checkpoints.is_due(db, ends=True) and checkpoints.has_key(db)
+
+
+def addresses(path: str, *, writable: bool) -> list[str]:
+    """Give the URIs to try in turn where the store at `path` is read: none leaves files behind."""
+    address = _address(path)
+    if writable:
+        # A read-only connection would leave -wal and -shm behind: it may not delete them.
+        return [address]
+    if _size(path + "-wal") and os.access(path + "-shm", os.R_OK):
+        return [address + "?mode=ro", address + "?immutable=1"]
+    # mode=ro would make files beside the store.
+    return [address + "?immutable=1"]
 
 
 def _address(path: str) -> str:

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-__all__ = ["APPLICATION_ID", "BUILT", "BUSY_SECONDS", "VERSION", "check", "explain", "open_writer", "unguarded"]
+__all__ = [
+    "APPLICATION_ID",
+    "BUILT",
+    "BUSY_SECONDS",
+    "VERSION",
+    "check",
+    "explain",
+    "open_writer",
+    "unguarded",
+]
 
 #: Marks the file as ours: "CFoi" in PRAGMA application_id.
 APPLICATION_ID: Final = int.from_bytes(b"CFoi", "big")
@@ -218,7 +227,11 @@ def check(db: sqlite3.Connection, path: str, schema: str = "main") -> int:
                 f"{path} was written by a newer Counterfoil (schema {version}, this one knows {VERSION}); upgrade."
             )
         return version
-    if mark == 0 and version == 0 and not db.execute(f"SELECT count(*) FROM {schema}.sqlite_schema").fetchone()[0]:
+    if (
+        mark == 0
+        and version == 0
+        and not db.execute(f"SELECT count(*) FROM {schema}.sqlite_schema").fetchone()[0]
+    ):
         return 0
     raise StoreError(f"{path} is an SQLite file of another program; name another file with --db.")
 

@@ -58,10 +58,10 @@ def sign_now(db: sqlite3.Connection, path: str) -> None:
     anchors.send(db)
 
 
-def after_drain(db: sqlite3.Connection, *, ends: bool) -> None:
-    """Sign what was drained, if it is time and the key is here. Never raises: what is recorded is not held up by it."""
+def after_drain(db: sqlite3.Connection, *, ends: bool, at_once: bool = False) -> None:
+    """Sign what is there, if it is time, or `at_once`, and the key is here. Never raises: nothing is held up by it."""
     try:
-        if checkpoints.sign(db, ends=ends):
+        if checkpoints.sign(db, ends=ends, at_once=at_once):
             anchors.send(db)
     except Exception as error:
         report("counterfoil.store.signing", error)
