@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -126,16 +127,37 @@ def test_a_run_that_could_not_be_tied_yet_is_tied(path, monkeypatch):
         assert store.run(run_id(2)).resumes == run_id(1)
 
 
-def test_a_store_that_is_signed_is_signed_by_its_readers_too(path, monkeypatch):
+def checkpoints_of(path):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT count(*) FROM checkpoints").fetchone()[0]
+
+
+@pytest.fixture
+def unsigned(path, tmp_path, monkeypatch):
+    """A store that is to be signed, and of which the newest events are not; no tape is left. Its key's file."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     ended(path)
-    db = sqlite3.connect(path)
-    with db:
-        db.execute("INSERT INTO meta(key, value) VALUES ('audit_key', 'somebody')")
-    db.close()
-    asked = []
-    monkeypatch.setattr(signing, "after_drain", lambda db, *, ends: asked.append(ends))
+    key = signing.begin(path).key_file
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE checkpoints SET at_ns = 1")
+    tape = Tape(path)
+    tape.start(run_id(9), step_id(9), t=T0)
+    tape.exit(t=T0 + 1)
+    with ingest.Drainer(path) as drainer:
+        drainer.drain(sign=False)
+    return Path(key)
+
+
+def test_a_store_that_is_signed_is_signed_by_its_readers_too(path, unsigned):
     read.open(path).close()
-    assert asked == [True]
+    assert checkpoints_of(path) == 2
+
+
+def test_without_the_key_a_reader_leaves_it_to_others(path, unsigned, no_writer):
+    unsigned.unlink()
+    no_writer()
+    read.open(path).close()
+    assert checkpoints_of(path) == 1
 
 
 def test_a_segment_that_was_never_finished_is_swept(path):
