@@ -569,6 +569,16 @@ def _(scene: Scene) -> None:
     made(scene, Made(head, Text(erased_by="nobody"), body, erasures.PART))
 
 
+@attack(TEXTS, "the key under which the store files its texts is changed")
+def _(scene: Scene) -> None:
+    scene.do("UPDATE meta SET value = randomblob(32) WHERE key = 'store_key'")
+
+
+@attack(TEXTS, "a text is filed under another's key: the next event that says that one would get it")
+def _(scene: Scene) -> None:
+    scene.do(f"UPDATE payloads SET key = randomblob(16) WHERE payload_id = {_LINKED.format(9)}")
+
+
 # -- dropped runs
 
 PRUNED = "Old runs that were dropped"

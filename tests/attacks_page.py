@@ -46,7 +46,7 @@ def text(found: Mapping[tuple[str, str], list[str]]) -> str:
 
 def written(page: str) -> dict[tuple[str, str], list[str]]:
     """Give the cells of each row on the page, by group and title."""
-    table = page.split(_BEGIN)[1].split(_END)[0]
+    table = page.split(_BEGIN)[1].split(_END, maxsplit=1)[0]
     found: dict[tuple[str, str], list[str]] = {}
     group = ""
     for line in table.splitlines():

@@ -3,10 +3,12 @@
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -249,6 +251,35 @@ def test_old_runs_that_were_pruned_are_no_gap_in_the_chain(tmp_path, monkeypatch
     assert prune.prune(path, T0 + 3 * SECOND, by="ada").runs == (run_id(1), run_id(2))
     for events in ("1", "2", "3", "4", "100"):
         assert doctor(path, "--events", events)["chain"]["level"] == "ok"
+
+
+def test_whether_the_store_is_signed_and_how_long_ago(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    path = tmp_path / "store" / "c.db"
+    path.parent.mkdir()
+    tape = Tape(path)
+    tape.start(run_id(1), step_id(1), t=T0)
+    assert (
+        doctor(path)["checkpoints"]["says"] == "The store is not signed; `counterfoil checkpoint` begins to."
+    )
+    signing.begin(path)
+    found = doctor(path)["checkpoints"]
+    assert (found["level"], found["count"]) == ("ok", 0)
+    assert re.fullmatch(r"The newest checkpoint is of \S+Z, over all events\.", found["says"])
+    monkeypatch.setenv("COUNTERFOIL_KEY", str(tmp_path / "none"))
+    tape.end(run_id(1), step_id(1), t=T0 + 1)
+    found = doctor(path)["checkpoints"]
+    assert (found["level"], found["count"]) == ("ok", 1)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"UPDATE checkpoints SET at_ns = at_ns - {3_700 * SECOND}")
+        db.commit()
+    found = doctor(path)["checkpoints"]
+    assert (found["level"], found["count"]) == ("note", 1)
+    assert found["says"].endswith("; 1 event since is not signed: whoever drains has not got the key.")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM checkpoints")
+        db.commit()
+    assert doctor(path)["checkpoints"]["level"] == "problem"
 
 
 def test_of_the_chain_only_the_last_events_are_checked_when_so_asked(store):

@@ -1,25 +1,13 @@
 """A store that is somebody else's, or no store at all: what a reader is told, and what is left behind."""
 
-import os
 import sqlite3
-import stat
 
 import pytest
 
-from cli_story import command, environment, invoke, record
+from cli_story import command, environment, invoke, of_another_user, record
 
 READERS = [["runs"], ["show"], ["tail", "--no-follow"], ["cost"], ["sql", "SELECT 1"]]
 COMMANDS = [*READERS, ["drain"]]
-
-
-def of_another_user(path):
-    """Take the right to write from this user; root's files become somebody else's, which is the same to us."""
-    files = [path, *path.parent.glob(path.name + ".tape"), *path.parent.glob(path.name + ".tape/*")]
-    for file in files:
-        if os.geteuid() == 0:
-            os.chown(file, 65534, 65534)
-        else:
-            file.chmod(stat.S_IMODE(file.stat().st_mode) & ~0o222)
 
 
 def undrained(path):

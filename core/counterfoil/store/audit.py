@@ -11,7 +11,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from counterfoil.store import anchors, chain, comparison, schema, sources, texts, undrained, unsealed
+from counterfoil.store import anchors, chain, comparison, read, schema, sources, texts, undrained, unsealed
 from counterfoil.store.check import Check
 from counterfoil.store.errors import StoreError
 from counterfoil.store.notary import Notary
@@ -63,9 +63,11 @@ def verify(
 
 @contextmanager
 def _opened(path: str) -> Iterator[sqlite3.Connection]:
-    """Give a database with empty built tables, and beside it, read only, all other tables of the store at `path`."""
+    """Give a database with empty built tables, and beside it all other tables of the store at `path`, only to be read."""
     if not os.path.exists(path):
         raise StoreError(f"{path}: nothing has been recorded here; name another file with --db.")
+    if not os.path.isfile(path):
+        raise StoreError(f"{path} is not a file; name another with --db.")
     with tempfile.TemporaryDirectory(prefix="counterfoil-verify.") as folder:
         try:
             db = sqlite3.connect(f"file:{folder}/built.db", uri=True, isolation_level=None)
@@ -89,16 +91,19 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def _attach(db: sqlite3.Connection, path: str) -> None:
-    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    try:
-        db.execute("ATTACH ? AS store", (f"file:{quoted}?mode=ro",))
-        version = schema.check(db, path, "store")
-    except sqlite3.OperationalError:
-        # Where nothing may be written beside it, and nobody writes to it.
-        with suppress(sqlite3.OperationalError):
-            db.execute("DETACH store")
-        db.execute("ATTACH ? AS store", (f"file:{quoted}?mode=ro&immutable=1",))
-        version = schema.check(db, path, "store")
+    *others, last = read.addresses(path, writable=read.may_write(path))
+    for address in others:
+        try:
+            db.execute("ATTACH ? AS store", (address,))
+            schema.check(db, path, "store")
+        except sqlite3.OperationalError:
+            with suppress(sqlite3.OperationalError):
+                db.execute("DETACH store")
+        else:
+            break
+    else:
+        db.execute("ATTACH ? AS store", (last,))
+    version = schema.check(db, path, "store")
     if version < schema.VERSION:
         raise StoreError(f"{path} is of an older Counterfoil; `counterfoil drain` brings it up to date.")
 

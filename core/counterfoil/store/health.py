@@ -31,6 +31,8 @@ Query: TypeAlias = Callable[[str], Sequence[tuple[Any, ...]]]
 OLDEST_SQLITE: Final = (3, 37, 0)
 GIT_SECONDS: Final = 10
 LISTED: Final = 5
+#: Events may be unsigned so long where somebody drains.
+UNSIGNED_HOURS: Final = 1
 #: Bad lines and errors of our own that are older are a note.
 RECENT_DAYS: Final = 7
 #: Of the newest so many it is asked what they are attached to.
@@ -224,6 +226,7 @@ def contents(path: str, query: Query, *, last: int = 10_000) -> Iterator[Check]:
     yield _quarantine(query, now)
     yield _errors(query, now)
     yield _chain(query, last)
+    yield _checkpoints(query, now)
 
 
 def _quarantine(query: Query, now: int) -> Check:
@@ -442,4 +445,33 @@ def _chain(query: Query, last: int) -> Check:
         level="ok",
         says=f"The last {count} events are as they were sealed.",
         count=count,
+    )
+
+
+def _checkpoints(query: Query, now: int) -> Check:
+    """Tell whether the store is signed, how long ago, and how many events came since."""
+    if not query("SELECT 1 FROM meta WHERE key = 'audit_key'"):
+        return Check(
+            name="checkpoints",
+            level="ok",
+            says="The store is not signed; `counterfoil checkpoint` begins to.",
+        )
+    newest = query("SELECT size, at_ns FROM checkpoints ORDER BY checkpoint_id DESC LIMIT 1")
+    size, at_ns = newest[0] if newest else (0, 0)
+    ((count,),) = query(f"SELECT count(*) FROM events WHERE seq > {int(size)}")
+    if not newest:
+        return Check(
+            name="checkpoints",
+            level="problem",
+            says="The store has a key to sign with, and no checkpoint is there: see `counterfoil verify`.",
+            count=count,
+        )
+    ((when,),) = query(f"SELECT strftime('%Y-%m-%dT%H:%M:%SZ', {int(at_ns)} / 1000000000, 'unixepoch')")
+    left = "1 event since is" if count == 1 else f"{count:,} events since are"
+    if count and now - at_ns > UNSIGNED_HOURS * 3_600_000_000_000:
+        says = f"The newest checkpoint is of {when}; {left} not signed: whoever drains has not got the key."
+        return Check(name="checkpoints", level="note", says=says, count=count)
+    since = f"; {left} not signed yet" if count else ", over all events"
+    return Check(
+        name="checkpoints", level="ok", says=f"The newest checkpoint is of {when}{since}.", count=count
     )

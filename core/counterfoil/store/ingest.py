@@ -243,9 +243,10 @@ class Drainer(Holder):
             self._make(
                 db, pricing.price_unpriced(db, time.monotonic() + PRICE_SECONDS if until is None else until)
             )
+        left = tapes.left_bytes(self.folder, db)  # before a trouble with signing is one more event
         if sign and (until is None or until - time.monotonic() > SIGN_SECONDS):
             self._sign(db, ends=price)
-        return Drained(events, tapes.left_bytes(self.folder, db), busy=False, notices=tuple(notices))
+        return Drained(events, left, busy=False, notices=tuple(notices))
 
     def _sign(self, db: sqlite3.Connection, *, ends: bool) -> None:
         if db.execute("SELECT 1 FROM meta WHERE key = 'audit_key'").fetchone() is None:

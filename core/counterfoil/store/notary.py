@@ -128,7 +128,7 @@ class Notary:
         if newest is not None:
             left = walked.size - newest.size
             if left:
-                says = f"The newest is of {newest.time}; {left:,} events since are not signed yet."
+                says = f"The newest is of {newest.time}; {_since(left)} not signed yet."
                 yield Check("unsigned", "open", says)
             else:
                 yield Check("unsigned", "ok", f"The newest is of {newest.time}, over all events.")
@@ -164,7 +164,7 @@ class Notary:
         newest = max(self.kept, key=lambda note: note.size)
         self.anchored = walked.bad is None and newest.size >= after and bool(self.stored)
         left = walked.size - newest.size
-        since = f"; {left:,} events since are not in it yet" if left else ", all that there are"
+        since = f"; {_since(left)} not in it yet" if left else ", all that there are"
         yield Check(
             "anchor", "ok", f"The anchor agrees, over {newest.size:,} events of {newest.time}{since}."
         )
@@ -181,8 +181,16 @@ class Notary:
             yield Check("events", "open", "No checkpoint that the key signed stands over these events.")
             return
         newest = max(signed, key=lambda note: note.size)
-        for seq in proof.unproven(self._db, run, newest):
-            yield Check("events", "broken", f"event {seq} is not what was signed at {newest.time}.", seq)
+        unproven = list(proof.unproven(self._db, run, newest))
+        if unproven:
+            # A proof stands on its neighbours too: it is they that may have been changed.
+            bad = next((seq for seq in unproven if not proof.is_as_sealed(self._db, seq)), None)
+            says = (
+                "nothing shows that these are what was signed, as others are not: `verify` of all tells which."
+                if bad is None
+                else f"event {bad} is not what was signed at {newest.time}."
+            )
+            yield Check("events", "broken", says, bad)
             return
         (later,) = self._db.execute(
             "SELECT count(*) FROM events WHERE run_id = ? AND seq > ?", (run, newest.size)
@@ -192,6 +200,10 @@ class Notary:
         since = f"; {later:,} came after it." if later else "."
         says = f"They are under {whose} of {newest.time}, signed by {key}, {self.whose}{since}"
         yield Check("events", "open" if later else "ok", says)
+
+
+def _since(left: int) -> str:
+    return "1 event since is" if left == 1 else f"{left:,} events since are"
 
 
 def _of_then(note: Note | None, at_ns: int) -> Note | None:
