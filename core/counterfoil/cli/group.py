@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "show": "Show what one run did, step by step.",
     "tail": "Follow what is being recorded, live.",
     "cost": "Say what model calls cost, in total and by agent or model.",
+    "compare": "Compare groups of tasks, or two runs step by step.",
     "sql": "Query the store with SQL; it cannot write.",
     "drain": "Move recorded events from the tapes into the store.",
     "merge": "Copy every event of stores into one.",

@@ -1,0 +1,1 @@
+"""Answers that are worked out from a store: which is better, and why."""
