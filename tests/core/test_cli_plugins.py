@@ -1,8 +1,8 @@
 """`counterfoil plugins`, and the commands that plugins add."""
 
 import json
-import re
 import os
+import re
 
 import pytest
 
