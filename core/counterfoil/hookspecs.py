@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from counterfoil.anchor import Anchor
     from counterfoil.redact import Redactor
 
-__all__ = ["hookimpl", "hookspec", "register_adapters", "register_anchors", "register_commands", "register_redactors"]
+__all__ = [
+    "hookimpl",
+    "hookspec",
+    "register_adapters",
+    "register_anchors",
+    "register_commands",
+    "register_redactors",
+]
 
 hookspec = pluggy.HookspecMarker("counterfoil")
 #: Marks the functions of a plugin: `@counterfoil.hookimpl`.
