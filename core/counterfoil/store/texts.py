@@ -78,7 +78,8 @@ class _Texts:
                 erased += len(missing)
         if here is not None:
             return _never_had(here[0])
-        said = f"; {erased:,} were erased, as {self._records:,} records say" if erased else ""
+        records = "1 record says" if self._records == 1 else f"{self._records:,} records say"
+        said = f"; {erased:,} were erased, as {records}" if erased else ""
         return Check("texts", "ok", f"{checked:,} texts are what was sealed{said}.")
 
     def _digest(self, payload_id: int, body: bytes, key: bytes) -> bytes | None:
