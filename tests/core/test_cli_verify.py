@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli_story import hanging, invoke, of_another_user, record
+from cli_story import invoke, of_another_user, record
 from counterfoil.store import signing
+from handmade_tape import T0, Tape, run_id, step_id
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -117,8 +118,10 @@ def test_the_environment_names_the_anchor_too(store, signed):
 
 
 def test_what_lies_on_tapes_is_drained_first_and_signed_by_nobody(store, signed):
-    with hanging(store):
-        result = verify(store, "--json", "--anchor", store.parent / "anchor")
+    tape = Tape(store)
+    tape.start(run_id(9), step_id(9), t=T0)
+    tape.exit(t=T0 + 1)
+    result = verify(store, "--json", "--anchor", store.parent / "anchor")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["events"] > signed.events
     assert checks(result)["unsigned"] == "open"
